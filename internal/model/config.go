@@ -1,0 +1,197 @@
+// Package model is what should be served, as plain values: no Kubernetes types, no
+// pointers into anything that runs. The same objects give the same Config, byte for
+// byte when printed, whatever order they were read in.
+//
+// Endpoints are not part of it: they change at another pace and go to the upstreams
+// directly (EndpointSet).
+package model
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is all that one process serves.
+type Config struct {
+	Controllers   []Controller   // sorted by Name
+	Upstreams     []Upstream     // sorted by Name
+	Certificates  []Certificate  // sorted by Name
+	LoadBalancers []LoadBalancer // sorted by Namespace, Name
+	Names         []NameClaim    // sorted by Name, then by age of the claim: the first one wins
+}
+
+// Controller is one ingress controller: listeners, and the hosts served on them.
+// A cluster pod has one; a folder of manifests may hold several.
+type Controller struct {
+	Name      string // namespace/name of its Deployment, or "default"
+	Labels    map[string]string
+	Namespace string
+	Listeners []Listener
+	Hosts     []Host // sorted by Name; Name "" is the catch-all and always there
+	Settings  Settings
+	Publish   string // namespace/name of the Service whose addresses go to the Ingresses' status
+	Ingresses []Origin
+	Origin    Origin
+}
+
+// Listener is one port of a controller.
+type Listener struct {
+	Name          string // "http" or "https"
+	Port          uint16 // the port it stands for, which clients see in redirects and X-Forwarded-Port
+	Bind          string // address to bind, or "" for one the process chooses
+	TLS           bool
+	ProxyProtocol bool
+}
+
+// Settings are the values of a controller's ConfigMap that belong to no route.
+type Settings struct {
+	DefaultCertificate string         // name in Config.Certificates, or "" for one made at start
+	TLSMin, TLSMax     uint16         // crypto/tls versions
+	CipherSuites       []uint16       // of TLS 1.2; empty: Go's choice
+	HTTP2              bool           // offered by ALPN
+	MaxStreams         uint32         // per HTTP/2 connection
+	KeepAlive          time.Duration  // idle time of a client connection; 0 closes after each request
+	KeepAliveRequests  int            // requests per client connection
+	HeaderTimeout      time.Duration  // to receive a head
+	BodyTimeout        time.Duration  // between two reads of a body
+	MaxLine            int            // longest request line or field
+	MaxHead            int            // longest head
+	Underscores        bool           // pass fields whose names hold "_"
+	InvalidHeaders     bool           // pass fields with invalid names instead of dropping them
+	TrustedProxies     []netip.Prefix // whose PROXY headers and X-Forwarded-* count
+	ForwardedHeaders   bool           // X-Forwarded-* are believed
+	RealIP             bool           // only the address is believed
+	ForwardedForHeader string
+	AppendForwardedFor bool // compute-full-forwarded-for
+	OriginalURI        bool // send X-Original-URI
+	GenerateRequestID  bool
+	ServerTokens       bool // Server: and the version in error pages
+	AccessLog          bool
+	AccessLogFormat    string // nginx log_format text
+	AccessLogEscape    string // "default", "json" or "none"
+	AccessLogPath      string
+	LogDefaultBackend  bool
+	SkipLogURIs        []string
+	KeepUpstream       int           // idle upstream connections per loop; 0 keeps none
+	UpstreamIdle       time.Duration // idle time of an upstream connection
+	UpstreamLife       time.Duration // age after which it is not used again
+	UpstreamRequests   int           // requests per upstream connection
+	DrainTimeout       time.Duration // worker-shutdown-timeout
+}
+
+// Host is one server name with its routes.
+type Host struct {
+	Name        string // lower case; "" is the catch-all, "*.x" one label below x
+	Aliases     []string
+	TLS         bool   // a TLS entry names it: redirects count it as a TLS host
+	Certificate string // name in Config.Certificates, or "" for the default one
+	Regex       bool   // every path of the host is a regular expression
+	Routes      []Route
+	Origin      Origin
+}
+
+// PathType says how a route's path is compared (Ingress v1).
+type PathType uint8
+
+// The path types. ImplementationSpecific is Prefix, as ingress-nginx has it.
+const (
+	Prefix PathType = iota
+	Exact
+	Regex
+)
+
+// String returns the path type's name.
+func (t PathType) String() string { return [...]string{"Prefix", "Exact", "Regex"}[t] }
+
+// MarshalText prints the type's name.
+func (t PathType) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// Route is one path of one host.
+type Route struct {
+	ID       string // controller|host|type|path: unique and stable
+	Path     string
+	PathType PathType
+	Policies []Policy
+	Upstream string // name in Config.Upstreams; "": answered by the controller itself (404)
+	Implicit bool   // the "/" that a host has without a rule of its own
+	Closed   string // why the route answers 503, or ""
+
+	Namespace string // of the Ingress
+	Ingress   string
+	Service   string
+	Port      string
+	Origin    Origin
+}
+
+// Policy is a behaviour of a route, as data. The values are types of package
+// policy.
+type Policy interface{ PolicyName() string }
+
+// Upstream is a Service port that requests are balanced over.
+type Upstream struct {
+	Name      string // namespace-service-port
+	Namespace string
+	Service   string
+	Port      string // number or name as the backend has it
+	Protocol  string // "HTTP", "HTTPS", …
+	Balance   string // "round_robin"
+	External  string // name of an ExternalName Service, resolved at run time; else ""
+	ExternalP uint16 // its port
+	Sticky    *Sticky
+	Origin    Origin
+}
+
+// Sticky is cookie affinity of an upstream.
+type Sticky struct {
+	Cookie string
+	Mode   string // "balanced" or "persistent"
+}
+
+// EndpointSet is the endpoints of one upstream at this moment.
+type EndpointSet struct {
+	Upstream  string
+	Endpoints []netip.AddrPort // sorted, without duplicates
+}
+
+// Certificate is a key pair. Key material is printed nowhere: MarshalJSON leaves it
+// out.
+type Certificate struct {
+	Name   string // namespace/name of its Secret
+	Cert   []byte `json:"-"` // PEM
+	Key    []byte `json:"-"` // PEM
+	Digest string // SHA-256 of the PEM texts: what tells two versions apart
+	Names  []string
+	Origin Origin
+}
+
+// LoadBalancer is a Service of type LoadBalancer.
+type LoadBalancer struct {
+	Namespace, Name string
+	Internal        bool
+	Ports           []LoadBalancerPort
+	ProxyProtocol   bool // PROXY v1 to the targets
+	IdleTimeout     time.Duration
+	SourceRanges    []netip.Prefix // empty: all
+	ClientAffinity  time.Duration  // sessionAffinity ClientIP; 0: none
+	Targets         []Target       // controllers of this process that the selector finds
+	Origin          Origin
+}
+
+// LoadBalancerPort is one port of a LoadBalancer.
+type LoadBalancerPort struct {
+	Name     string
+	Protocol string // "TCP"
+	Port     uint16
+	Listener string // listener of Targets it leads to ("http", "https"), or ""
+	Upstream string // name of the upstream it leads to when there are no Targets, or ""
+}
+
+// Target is a controller of this process behind a LoadBalancer.
+type Target struct{ Controller string }
+
+// NameClaim is the wish of one object for one DNS name.
+type NameClaim struct {
+	Name         string // lower case, without trailing dot
+	LoadBalancer string // namespace/name whose addresses it stands for
+	Origin       Origin
+}

@@ -1,0 +1,97 @@
+package model
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Origin says where a value was written.
+type Origin struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	File      string `json:"file,omitempty"` // "" when it came from a cluster
+	Line      int    `json:"line,omitempty"`
+}
+
+// String returns "Kind namespace/name".
+func (o Origin) String() string {
+	if o.Namespace == "" {
+		return o.Kind + " " + o.Name
+	}
+	return o.Kind + " " + o.Namespace + "/" + o.Name
+}
+
+// Place returns "file:line", or "" for an object of a cluster.
+func (o Origin) Place() string {
+	if o.File == "" {
+		return ""
+	}
+	if o.Line == 0 {
+		return o.File
+	}
+	return fmt.Sprintf("%s:%d", o.File, o.Line)
+}
+
+// Severity says what a Problem means for the object.
+type Severity uint8
+
+// The severities.
+const (
+	// Info: nothing to do; something was converted or has another meaning.
+	Info Severity = iota
+	// Warning: a value is ignored or not supported; the rest of the object is served.
+	Warning
+	// Error: something the object asks for is not served, or is closed.
+	Error
+)
+
+// String returns the severity's name.
+func (s Severity) String() string { return [...]string{"info", "warning", "error"}[s] }
+
+// MarshalText prints the severity's name.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Problem is one thing wrong in one object, told to its owner.
+type Problem struct {
+	Origin   Origin   `json:"object"`
+	Field    string   `json:"field"`  // path of the field, such as metadata.annotations[x]
+	Value    string   `json:"value"`  // as written; never a secret
+	Reason   string   `json:"reason"` // what is wrong and what it does, lower case, no full stop
+	Remedy   string   `json:"remedy"` // what to do
+	Severity Severity `json:"severity"`
+}
+
+// String prints the problem on one line.
+func (p Problem) String() string {
+	var b strings.Builder
+	if at := p.Origin.Place(); at != "" {
+		b.WriteString(at + ": ")
+	}
+	fmt.Fprintf(&b, "%s: %s", p.Severity, p.Origin)
+	if p.Field != "" {
+		fmt.Fprintf(&b, ": %s", p.Field)
+	}
+	if p.Value != "" {
+		fmt.Fprintf(&b, " = %q", p.Value)
+	}
+	fmt.Fprintf(&b, ": %s", p.Reason)
+	if p.Remedy != "" {
+		fmt.Fprintf(&b, "; %s", p.Remedy)
+	}
+	return b.String()
+}
+
+// SortProblems orders problems by place, object, field and text, and removes
+// duplicates.
+func SortProblems(ps []Problem) []Problem {
+	key := func(p Problem) []string {
+		return []string{p.Origin.File, fmt.Sprintf("%09d", p.Origin.Line), p.Origin.String(), p.Field, p.Value, p.Reason}
+	}
+	slices.SortFunc(ps, func(a, b Problem) int {
+		return cmp.Or(slices.Compare(key(a), key(b)), cmp.Compare(a.Severity, b.Severity))
+	})
+	return slices.Compact(ps)
+}

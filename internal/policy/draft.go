@@ -1,0 +1,4 @@
+package policy
+
+// Draft is the route or controller that units work on.
+type Draft struct{}

@@ -1,0 +1,75 @@
+// Package policy holds every behaviour a route can have: one file each, with its
+// keys (annotations and ConfigMap keys), their words, their effect on a draft, the
+// step they become, and an example that the manual shows and the tests run.
+//
+// Registration is over before main begins; nothing is registered later.
+package policy
+
+import (
+	"fmt"
+	"sort"
+
+	"github.com/pierhead/pierhead/internal/exchange"
+	"github.com/pierhead/pierhead/internal/model"
+)
+
+// Unit is one behaviour.
+type Unit struct {
+	Name    string // the word for it: "limit-rps", "basic-auth"
+	Doc     string // one or two sentences for the manual
+	Follows string // RFC or upstream document it follows
+	Keys    []Key
+	Apply   func(*Draft) // reads its keys, adds policies to the draft; nil: keys are read elsewhere
+	Example string       // txtar: manifests or annotations, request, reply
+}
+
+// Builder is a policy that becomes a step.
+type Builder interface {
+	model.Policy
+	// Phase is when the step's request half runs; Respond for steps that only
+	// change answers.
+	Phase() exchange.Phase
+	// Build makes the step. An error closes the route.
+	Build(*Env) (any, error)
+}
+
+// Configurer is a policy that sets how requests are sent on.
+type Configurer interface {
+	model.Policy
+	Configure(*exchange.Forward)
+}
+
+// Env is what Build may use.
+type Env struct {
+	Route *exchange.Route
+	State *exchange.State // what outlives a table, keyed by names
+}
+
+var units = map[string]*Unit{}
+
+// Register adds a unit; a name or a key declared twice panics at start.
+func Register(u Unit) *Unit {
+	if units[u.Name] != nil {
+		panic("policy: unit " + u.Name + " is registered twice")
+	}
+	for _, k := range u.Keys {
+		d := k.decl()
+		if prev := keys[d.Name]; prev != nil && prev != d {
+			panic(fmt.Sprintf("policy: key %s is declared twice", d.Name))
+		}
+		keys[d.Name] = d
+		d.unit = u.Name
+	}
+	units[u.Name] = &u
+	return &u
+}
+
+// Units lists all units by name.
+func Units() []*Unit {
+	var us []*Unit
+	for _, u := range units {
+		us = append(us, u)
+	}
+	sort.Slice(us, func(i, j int) bool { return us[i].Name < us[j].Name })
+	return us
+}
