@@ -1,0 +1,48 @@
+# make test      everything CI runs: installs what the tests need, checks, tests, cross builds
+# make unit      the Go tests alone
+# make race      the Go tests under the race detector
+# make fuzz      every fuzz target for FUZZTIME (default 20s)
+# make bench     our proxy and Go's ReverseProxy side by side, CPU per request
+# make update    rewrites the generated parts of docs/ and the golden files
+# make build     bin/pierhead
+
+GO       ?= go
+FUZZTIME ?= 20s
+
+.PHONY: test unit race fuzz bench update build tools check cross demo h2spec accept
+
+test: tools check unit race cross demo
+	@echo "all tests passed"
+
+tools:
+	@./.ci/tools
+
+check:
+	@out=$$(gofmt -l cmd internal bench); if [ -n "$$out" ]; then echo "not gofmt'd: $$out"; exit 1; fi
+	$(GO) vet ./...
+
+unit:
+	$(GO) test -timeout 10m ./...
+
+race:
+	$(GO) test -race -short -timeout 15m ./internal/...
+
+cross:
+	GOOS=linux GOARCH=arm64 $(GO) vet ./...
+	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/pierhead
+	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/pierhead
+
+demo:
+	$(GO) run ./cmd/pierhead demo --check
+
+fuzz:
+	@./.ci/fuzz $(FUZZTIME)
+
+bench:
+	$(GO) run ./bench
+
+update:
+	$(GO) test ./internal/... -update
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/pierhead ./cmd/pierhead

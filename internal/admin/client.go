@@ -1,0 +1,33 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// largestState bounds what Fetch reads: 100,000 routes are about 40 MiB.
+const largestState = 256 << 20
+
+// Fetch asks a running process for its state. addr is host:port.
+func Fetch(ctx context.Context, addr string) (*State, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/api/v1/state", nil)
+	if err != nil {
+		return nil, fmt.Errorf("admin address %q: want host:port", addr)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("no Pierhead answers on %s: %w", addr, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answered %s: is it a Pierhead's admin address?", addr, resp.Status)
+	}
+	var s State
+	if err := json.NewDecoder(io.LimitReader(resp.Body, largestState)).Decode(&s); err != nil {
+		return nil, fmt.Errorf("%s did not answer with a state: %w", addr, err)
+	}
+	return &s, nil
+}
