@@ -54,6 +54,17 @@ func (s Severity) String() string { return [...]string{"info", "warning", "error
 // MarshalText prints the severity's name.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText reads the severity's name.
+func (s *Severity) UnmarshalText(b []byte) error {
+	for v := Info; v <= Error; v++ {
+		if v.String() == string(b) {
+			*s = v
+			return nil
+		}
+	}
+	return fmt.Errorf("severity %q: want info, warning or error", b)
+}
+
 // Problem is one thing wrong in one object, told to its owner.
 type Problem struct {
 	Origin   Origin   `json:"object"`
