@@ -39,6 +39,7 @@ const (
 	UpstreamInvalid
 	UpstreamHeadTooLarge
 	UpstreamReset
+	AuthUnavailable
 	Overloaded
 	Panic
 	numKinds
@@ -83,6 +84,7 @@ var kinds = [numKinds]kindInfo{
 	UpstreamInvalid:      {"upstream-invalid", Upstream, 502, RetryIdempotent, RetryInvalidHeader, "The response head is not valid HTTP."},
 	UpstreamHeadTooLarge: {"upstream-head-too-large", Upstream, 502, RetryNo, 0, "The response head is larger than `proxy-buffer-size`."},
 	UpstreamReset:        {"upstream-reset", Upstream, 502, RetryNo, 0, "The endpoint broke off inside the response body; the client sees a broken answer."},
+	AuthUnavailable:      {"auth-unavailable", Upstream, 500, RetryNo, 0, "The service of `auth-url` answered with neither 2xx, 401 nor 403, or not at all."},
 	Overloaded:           {"overloaded", Internal, 503, RetryNo, 0, "This process is at one of its own limits."},
 	Panic:                {"panic", Internal, 500, RetryNo, 0, "A bug of ours; the stack is logged."},
 }

@@ -31,14 +31,24 @@ type Exchange struct {
 
 	User      string // who basic or external authentication let in
 	RequestID string
+	Granted   message.Header // fields that external authentication hands to the upstream; "" removes one
+	Cookies   message.Header // Set-Cookie fields of external authentication, for the client
 
 	Upstream UpstreamInfo // how the tries went, for log and metrics
 	Affinity Affinity     // what a sticky policy found and wants
+	Holding  bool         // limit-connections counts this exchange until its Log
+	HoldKey  [16]byte     // under which key it does
 
 	Start    time.Time
-	Received int64 // body bytes read from the client
+	End      time.Time // when the answer was sent, or given up; zero before
+	Received int64     // body bytes read from the client
+	Status   int       // answered to the client, or 499 when it left
+	Sent     int64     // bytes sent to the client, head included
+	BodySent int64     // bytes of the body sent to the client
+	Complete bool      // the answer was sent whole
 	Run      Runtime
 
+	own   Reply
 	arena []byte
 }
 
@@ -140,8 +150,13 @@ func (c *Chain) Append(step any) {
 // Reset makes x ready for the next request and keeps its memory.
 func (x *Exchange) Reset() {
 	tries, arena, in, out, resp := x.Upstream.Tries[:0], x.arena[:0], x.In, x.Out, x.Resp
-	*x = Exchange{In: in, Out: out, Resp: resp, arena: arena}
+	granted, cookies, fields := x.Granted, x.Cookies, x.own.Fields
+	granted.Reset()
+	cookies.Reset()
+	clear(fields)
+	*x = Exchange{In: in, Out: out, Resp: resp, Granted: granted, Cookies: cookies, arena: arena}
 	x.Upstream.Tries = tries
+	x.own.Fields = fields[:0]
 	if out != nil {
 		out.Reset()
 	}

@@ -14,3 +14,16 @@ type Reply struct {
 
 // ReplyField is one field of a Reply.
 type ReplyField struct{ Name, Value string }
+
+// Answer returns the exchange's own Reply, emptied: for answers that differ by
+// request. There is one; it is valid until the exchange ends.
+func (x *Exchange) Answer(status int) *Reply {
+	x.own = Reply{Status: status, Fields: x.own.Fields[:0]}
+	return &x.own
+}
+
+// Add appends a field to a Reply made by Answer.
+func (r *Reply) Add(name, value string) *Reply {
+	r.Fields = append(r.Fields, ReplyField{Name: name, Value: value})
+	return r
+}
