@@ -1,0 +1,42 @@
+package loop
+
+// The sizes of the buffers that a loop lends: a head or a small message, and a
+// piece of a body.
+const (
+	SmallSize = 16 << 10
+	BigSize   = 128 << 10
+)
+
+// How many of each a loop keeps for the next taker.
+const (
+	keepSmall = 512
+	keepBig   = 64
+)
+
+// Small returns a buffer of SmallSize, the taker's own until PutSmall.
+func (l *Loop) Small() []byte { return take(&l.small, SmallSize) }
+
+// Big returns a buffer of BigSize, the taker's own until PutBig.
+func (l *Loop) Big() []byte { return take(&l.big, BigSize) }
+
+// PutSmall gives a buffer of Small back.
+func (l *Loop) PutSmall(b []byte) { put(&l.small, b, SmallSize, keepSmall) }
+
+// PutBig gives a buffer of Big back.
+func (l *Loop) PutBig(b []byte) { put(&l.big, b, BigSize, keepBig) }
+
+func take(list *[][]byte, size int) []byte {
+	if n := len(*list); n > 0 {
+		b := (*list)[n-1]
+		(*list)[n-1] = nil
+		*list = (*list)[:n-1]
+		return b
+	}
+	return make([]byte, size)
+}
+
+func put(list *[][]byte, b []byte, size, keep int) {
+	if cap(b) == size && len(*list) < keep {
+		*list = append(*list, b[:size])
+	}
+}

@@ -1,0 +1,345 @@
+package loop
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"time"
+)
+
+// Conn is a connection whose methods look blocking: where the connection is not
+// ready they let the loop go on with others. At most one coroutine at a time may
+// read from it, and at most one may write.
+type Conn struct {
+	loop *Loop
+	link link
+
+	readable bool // a read may find something
+	ended    bool // the peer's end or an error was reported: stays readable
+	writable bool // an event said so (Dial)
+	closed   bool
+	told     bool // of the end of the engine
+
+	rd, wr  *Task     // who waits
+	idle    func(any) // nobody reads: what to do when that changes
+	idleArg any
+
+	readBy, writeBy int64 // deadlines, as the timers have it; 0: none
+	pos             int32 // place among the timers
+	when            int64 // the moment entered there
+
+	in, out       int64
+	local, remote netip.AddrPort
+}
+
+// link is what carries a connection's bytes: a socket, or a net.Conn.
+type link interface {
+	// recv takes what has arrived, or answers errAgain.
+	recv(p []byte) (int, error)
+	// send sends what goes at once, possibly nothing with errAgain; sendTwo in one
+	// system call.
+	send(p []byte) (int, error)
+	sendTwo(a, b []byte) (int, error)
+	// push is send for memory that stays as it is until the next event.
+	push(p []byte) (int, error)
+	// empty reports whether nothing at all has arrived.
+	empty() bool
+	closeWrite() error
+	linger(seconds int) error
+	local() netip.AddrPort
+	close()
+}
+
+// event takes what a driver saw.
+func (c *Conn) event(in, out, ended bool) {
+	if c.closed {
+		return
+	}
+	l := c.loop
+	if ended {
+		c.ended = true
+	}
+	if out || ended {
+		c.writable = true
+		if t := c.wr; t != nil && t.state == waiting {
+			l.resume(t)
+		}
+	}
+	if !in && !ended || c.closed {
+		return
+	}
+	c.readable = true
+	if t := c.rd; t != nil {
+		if t.state == waiting {
+			l.resume(t)
+		}
+	} else {
+		c.fire()
+	}
+}
+
+// fire starts the function of OnReadable.
+func (c *Conn) fire() {
+	if f := c.idle; f != nil && c.rd == nil {
+		arg := c.idleArg
+		c.idle, c.idleArg = nil, nil
+		c.loop.Go(f, arg)
+	}
+}
+
+// Loop returns the loop that the connection lives on.
+func (c *Conn) Loop() *Loop { return c.loop }
+
+// LocalAddr returns the address on this side. After Close it is known only when it
+// was asked for before.
+func (c *Conn) LocalAddr() netip.AddrPort {
+	if !c.local.IsValid() && !c.closed {
+		c.local = c.link.local()
+	}
+	return c.local
+}
+
+// RemoteAddr returns the peer's address.
+func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
+
+// BytesRead returns how many bytes were read from the peer.
+func (c *Conn) BytesRead() int64 { return c.in }
+
+// BytesWritten returns how many bytes were sent to the peer.
+func (c *Conn) BytesWritten() int64 { return c.out }
+
+// Read reads what has arrived, or waits for it. It also gives way to others, now
+// and then, while there is always something to read.
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	l := c.loop
+	for {
+		if err := c.over(); err != nil {
+			return 0, err
+		}
+		if !c.readable {
+			if err := c.waitRead(); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		t := l.cur
+		if t != nil && t.spent >= budget {
+			l.yield()
+			continue
+		}
+		n, err := c.link.recv(p)
+		if err == errAgain {
+			c.readable = false
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		c.readable = c.ended || n == len(p) // a shorter read found the end of it
+		c.in += int64(n)
+		if t != nil {
+			t.spent += n + readCost
+		}
+		return n, nil
+	}
+}
+
+// over returns why nothing can be read or written any more.
+func (c *Conn) over() error {
+	if c.closed {
+		return ErrClosed
+	}
+	if c.loop.stopping {
+		return ErrStopped
+	}
+	return nil
+}
+
+// Write sends all of p or fails. When it has to wait it copies what is left first,
+// so p may be scratch memory of the caller.
+func (c *Conn) Write(p []byte) (int, error) {
+	if err := c.canWrite(); err != nil || len(p) == 0 {
+		return 0, err
+	}
+	n, err := c.link.send(p)
+	c.out += int64(n)
+	if n == len(p) || err != nil && err != errAgain {
+		return n, err
+	}
+	more, err := c.writeRest(p[n:], nil)
+	return n + more, err
+}
+
+// WriteTwo sends a and then b, in one system call.
+func (c *Conn) WriteTwo(a, b []byte) error {
+	if len(a) == 0 || len(b) == 0 {
+		if len(a) == 0 {
+			a = b
+		}
+		_, err := c.Write(a)
+		return err
+	}
+	if err := c.canWrite(); err != nil {
+		return err
+	}
+	n, err := c.link.sendTwo(a, b)
+	c.out += int64(n)
+	if n == len(a)+len(b) || err != nil && err != errAgain {
+		return err
+	}
+	if n < len(a) {
+		_, err = c.writeRest(a[n:], b)
+	} else {
+		_, err = c.writeRest(b[n-len(a):], nil)
+	}
+	return err
+}
+
+func (c *Conn) canWrite() error {
+	if c.closed {
+		return ErrClosed
+	}
+	if c.wr != nil {
+		panic("loop: two coroutines write to one connection")
+	}
+	return nil
+}
+
+// writeRest sends a copy of a and b, waiting as often as it needs.
+func (c *Conn) writeRest(a, b []byte) (int, error) {
+	size := len(a) + len(b)
+	var own []byte
+	if size <= BigSize {
+		own = c.loop.Big()
+	} else {
+		own = make([]byte, size)
+	}
+	k := copy(own, a)
+	copy(own[k:], b)
+	for done := 0; ; {
+		n, err := c.link.push(own[done:size])
+		c.out += int64(n)
+		if done += n; done == size {
+			c.loop.PutBig(own)
+			return size, nil
+		}
+		if err == nil || err == errAgain {
+			err = c.waitWrite()
+		}
+		if err != nil { // own may be in use by the link: not put back
+			return done, err
+		}
+	}
+}
+
+// CloseWrite sends FIN: the peer reads to the end, and this side may go on reading.
+func (c *Conn) CloseWrite() error {
+	if c.closed {
+		return ErrClosed
+	}
+	return c.link.closeWrite()
+}
+
+// SetLinger sets what Close does with bytes that are not sent yet: with 0 it drops
+// them and resets the connection.
+func (c *Conn) SetLinger(seconds int) error {
+	if c.closed {
+		return ErrClosed
+	}
+	return c.link.linger(seconds)
+}
+
+// Close closes the connection. Who waits for it gets ErrClosed, the function of
+// OnReadable is dropped.
+func (c *Conn) Close() error {
+	if c.closed {
+		return nil
+	}
+	l := c.loop
+	c.closed, c.readable = true, true
+	c.idle, c.idleArg = nil, nil
+	l.timers.remove(c)
+	l.conns.Add(-1)
+	c.link.close()
+	for _, t := range [2]*Task{c.rd, c.wr} {
+		if t != nil {
+			c.cut(t, ErrClosed)
+		}
+	}
+	return nil
+}
+
+// cut ends t's wait with an error.
+func (c *Conn) cut(t *Task, err error) {
+	if t.state == waiting {
+		t.err = err
+		c.loop.enqueue(t)
+	}
+}
+
+// SetReadDeadline bounds the waits for something to read.
+func (c *Conn) SetReadDeadline(d time.Time) {
+	c.readBy = c.loop.moment(d)
+	if c.rd != nil || c.idle != nil {
+		c.arm(c.readBy)
+	}
+}
+
+// SetWriteDeadline bounds the waits for room to write.
+func (c *Conn) SetWriteDeadline(d time.Time) {
+	c.writeBy = c.loop.moment(d)
+	if c.wr != nil {
+		c.arm(c.writeBy)
+	}
+}
+
+// moment returns d as the timers have it.
+func (l *Loop) moment(d time.Time) int64 {
+	if d.IsZero() {
+		return 0
+	}
+	return max(1, int64(d.Sub(l.start)))
+}
+
+// arm sees to it that the connection is looked at when a deadline passes. Timers
+// that turn out to be early cost less than moving them at every request.
+func (c *Conn) arm(by int64) {
+	if by != 0 && !c.closed && (c.pos == 0 || by < c.when) {
+		c.when = by
+		c.loop.timers.add(by, c)
+	}
+}
+
+func (c *Conn) place() *int32 { return &c.pos }
+
+// expire looks at the deadlines, one of which may have passed.
+func (c *Conn) expire() {
+	now := c.loop.nanos
+	if t := c.wr; t != nil && c.writeBy != 0 {
+		if c.writeBy <= now {
+			c.cut(t, ErrTimeout)
+		} else {
+			c.arm(c.writeBy)
+		}
+	}
+	if c.readBy == 0 || c.rd == nil && c.idle == nil {
+		return
+	}
+	switch {
+	case c.readBy > now:
+		c.arm(c.readBy)
+	case c.rd != nil:
+		c.cut(c.rd, ErrTimeout)
+	default:
+		c.fire()
+	}
+}
+
+// errNoHalfClose is the answer of connections that have no way to end one direction.
+var errNoHalfClose = errors.New("close write: this connection cannot be closed in one direction")
+
+var _ Stream = (*Conn)(nil)
+var _ io.ReadWriteCloser = (*Conn)(nil)
