@@ -41,6 +41,7 @@ const (
 	UpstreamReset
 	AuthUnavailable
 	Overloaded
+	Storage
 	Panic
 	numKinds
 )
@@ -86,6 +87,7 @@ var kinds = [numKinds]kindInfo{
 	UpstreamReset:        {"upstream-reset", Upstream, 502, RetryNo, 0, "The endpoint broke off inside the response body; the client sees a broken answer."},
 	AuthUnavailable:      {"auth-unavailable", Upstream, 500, RetryNo, 0, "The service of `auth-url` answered with neither 2xx, 401 nor 403, or not at all."},
 	Overloaded:           {"overloaded", Internal, 503, RetryNo, 0, "This process is at one of its own limits."},
+	Storage:              {"storage", Internal, 500, RetryNo, 0, "The temporary file for a request body could not be written or read."},
 	Panic:                {"panic", Internal, 500, RetryNo, 0, "A bug of ours; the stack is logged."},
 }
 
