@@ -130,16 +130,10 @@ func (d *desirer) noZone(c model.NameClaim) {
 }
 
 // hostnames adds the hostnames of the load balancers themselves and returns their
-// zones.
+// zones. The private one is always there: otherwise a private zone above it, such as
+// "internal", would hide the public one from clients inside.
 func (d *desirer) hostnames() []Zone {
-	outside, inside := Zone{HostnameZone, Public}, Zone{HostnameZone, Private}
-	zones := []Zone{outside}
-	for _, a := range d.aliases {
-		if a.Internal {
-			zones = []Zone{outside, inside}
-			break
-		}
-	}
+	zones := []Zone{{HostnameZone, Public}, {HostnameZone, Private}}
 	for key, a := range d.aliases {
 		if !below(a.Hostname, HostnameZone) {
 			continue
