@@ -49,6 +49,11 @@ func (h *Header) AddKnown(k Known, value string) {
 	h.fields = append(h.fields, Field{Name: k.String(), Value: value, known: k})
 }
 
+// Append appends a field whose name was looked up before: k is LookupKnown(name).
+func (h *Header) Append(k Known, name, value string) {
+	h.fields = append(h.fields, Field{Name: name, Value: value, known: k})
+}
+
 // Get returns the value of the first field of that name, or "".
 func (h *Header) Get(name string) string {
 	v, _ := h.Lookup(name)

@@ -78,8 +78,8 @@ var knownNames = [numKnown]string{
 // String returns the name as it is usually written.
 func (k Known) String() string { return knownNames[k] }
 
-// knownIndex finds a name by length and first and last letter: a perfect hash for
-// the names above, which TestKnownNames holds.
+// knownIndex finds a name by its length and three of its letters. Two names that
+// meet stand one after the other; TestKnownNames holds that few do.
 var knownIndex = func() (t [1024]Known) {
 	for k := Other + 1; k < numKnown; k++ {
 		i := knownHash(knownNames[k])
@@ -97,9 +97,17 @@ func knownHash(s string) uint32 {
 	return (uint32(n)*131 + a*31 + b*17 + c*7) & 1023
 }
 
+// longestKnown is the length of the longest of the names above.
+var longestKnown = func() (n int) {
+	for _, s := range knownNames {
+		n = max(n, len(s))
+	}
+	return n
+}()
+
 // LookupKnown returns the number of a field name, or Other.
 func LookupKnown(name string) Known {
-	if n := len(name); n < 2 || n > 26 {
+	if n := len(name); n < 2 || n > longestKnown {
 		return Other
 	}
 	for i := knownHash(name); ; i = (i + 1) & 1023 {
@@ -107,7 +115,7 @@ func LookupKnown(name string) Known {
 		if k == Other {
 			return Other
 		}
-		if s := knownNames[k]; len(s) == len(name) && strings.EqualFold(s, name) {
+		if s := knownNames[k]; s == name || len(s) == len(name) && strings.EqualFold(s, name) {
 			return k
 		}
 	}

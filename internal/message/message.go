@@ -23,7 +23,8 @@ func (v Version) String() string {
 
 // Body is a stream of bytes. A Read of the body of a message that came from a
 // connection may wait for that connection; at the end it answers io.EOF, and the
-// message's Trailer is then complete.
+// message's Trailer is then complete. The last bytes may come together with io.EOF,
+// as io.Reader allows.
 type Body interface{ io.Reader }
 
 // Length of a body whose size is told by its end only.
@@ -88,6 +89,13 @@ type Writer interface {
 	Abort(error)
 	// Sent returns how many bytes of this answer went out, head included.
 	Sent() int64
+}
+
+// LastWriter is what a Writer may have besides: the end of a body in one call, so
+// that its last bytes and what ends it leave together.
+type LastWriter interface {
+	// WriteLast is Write and then Finish.
+	WriteLast(p []byte, trailer *Header) error
 }
 
 // Handler answers requests. A codec calls it in a coroutine of the connection's
