@@ -1,0 +1,159 @@
+package http2
+
+// What a byte may be in a field name (RFC 9110, section 5.6.2). Field names are
+// lower case in HTTP/2, so an upper-case letter is no name character.
+const (
+	classPlain      = 1 << iota // letter, digit or "-": what nginx calls valid
+	classUnderscore             // "_"
+	classOdd                    // any other token character
+)
+
+// nameClass holds the class of each byte; 0 is no name character.
+var nameClass = func() (t [256]uint8) {
+	for c := byte('0'); c <= '9'; c++ {
+		t[c] = classPlain
+	}
+	for c := byte('a'); c <= 'z'; c++ {
+		t[c] = classPlain
+	}
+	for _, c := range []byte("!#$%&'*+.^`|~") {
+		t[c] = classOdd
+	}
+	t['-'], t['_'] = classPlain, classUnderscore
+	return t
+}()
+
+// lower holds each byte of a field name in lower case; 0 is no name character.
+var lower = func() (t [256]byte) {
+	for c := range t {
+		if nameClass[c] != 0 {
+			t[c] = byte(c)
+		}
+	}
+	for c := byte('A'); c <= 'Z'; c++ {
+		t[c] = c | 0x20
+	}
+	return t
+}()
+
+// classify returns the classes of the bytes of a name, or 0 when it is none.
+func classify(name string) (class uint8) {
+	for i := 0; i < len(name); i++ {
+		c := nameClass[name[i]]
+		if c == 0 {
+			return 0
+		}
+		class |= c
+	}
+	return class
+}
+
+// isToken reports whether s is a token of any case, as methods are.
+func isToken(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if lower[s[i]] == 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// validValue reports whether v can be a field's value: no control characters but
+// the tab, and no white space at its ends (RFC 9113, section 8.2.1).
+func validValue(v string) bool {
+	if v == "" {
+		return true
+	}
+	if isSpace(v[0]) || isSpace(v[len(v)-1]) {
+		return false
+	}
+	for i := 0; i < len(v); i++ {
+		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' }
+
+// validPath reports whether p can be the path and query of a request: no white
+// space, no control characters, no fragment.
+func validPath(p string) bool {
+	if p == "" || p[0] != '/' {
+		return false
+	}
+	for i := 0; i < len(p); i++ {
+		if c := p[i]; c <= ' ' || c == 0x7f || c == '#' {
+			return false
+		}
+	}
+	return true
+}
+
+// hostChar marks what a host name may hold: RFC 3986's reg-name but for the comma,
+// which is how two Host fields look when someone has joined them.
+var hostChar = func() (t [256]bool) {
+	for c := range t {
+		t[c] = nameClass[c] == classPlain
+	}
+	for c := byte('A'); c <= 'Z'; c++ {
+		t[c] = true
+	}
+	for _, c := range []byte("._~%!$&'()*+;=") {
+		t[c] = true
+	}
+	return t
+}()
+
+// validHost reports whether h is a host with an optional port (RFC 3986, sections
+// 3.2.2 and 3.2.3). User information is not part of it.
+func validHost(h string) bool {
+	i := 0
+	if h != "" && h[0] == '[' {
+		for i = 1; i < len(h) && h[i] != ']'; i++ {
+			if c := h[i]; c != ':' && c != '.' && c != '%' && (!hostChar[c] || lower[c] == 0) {
+				return false
+			}
+		}
+		if i == len(h) || i == 1 {
+			return false
+		}
+		i++
+	} else {
+		for i < len(h) && h[i] != ':' {
+			if !hostChar[h[i]] {
+				return false
+			}
+			i++
+		}
+	}
+	return i > 0 && (i == len(h) || h[i] == ':' && validPort(h[i+1:]))
+}
+
+func validPort(p string) bool {
+	n := 0
+	for i := 0; i < len(p); i++ {
+		if p[i] < '0' || p[i] > '9' {
+			return false
+		}
+		if n = n*10 + int(p[i]-'0'); n > 65535 {
+			return false
+		}
+	}
+	return true
+}
+
+// parseLength reads a Content-Length: digits only.
+func parseLength(v string) (n int64, ok bool) {
+	if v == "" || len(v) > 18 {
+		return 0, false
+	}
+	for i := 0; i < len(v); i++ {
+		if v[i] < '0' || v[i] > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(v[i]-'0')
+	}
+	return n, true
+}
