@@ -129,6 +129,7 @@ func (b *body) next(wait bool) (ready bool, err error) {
 		}
 		if n > 0 {
 			if n, fault = b.end(at, n); fault != NoFault {
+				b.trailer.Reset()
 				return false, fault
 			}
 			if n > 0 {

@@ -175,7 +175,9 @@ func (g *framing) strip(h *message.Header) {
 		}
 		for rest := f.Value; rest != ""; {
 			var tok string
-			tok, rest = nextToken(rest)
+			if tok, rest = nextToken(rest); fold(tok, "te") {
+				continue // take has dealt with it
+			}
 			for j := 0; j < h.Len(); j++ {
 				if o := h.At(j); o.Known() != message.Connection && o.Is(tok) {
 					o.Value = dropped

@@ -151,7 +151,7 @@ func (p *requestHead) requestLine(b []byte, r *message.Request, maxLine int) Fau
 	if fault != NoFault || !p.line {
 		return fault
 	}
-	if i+len("HTTP/1.1")-p.pos > maxLine {
+	if i+len(" HTTP/1.1")-p.pos > maxLine {
 		return LineTooLong
 	}
 	r.Method = message.String(method)
@@ -177,7 +177,7 @@ func (p *requestHead) version(b []byte, r *message.Request) Fault {
 		c, want := b[i], form[i]
 		switch {
 		case want == 'd' && ('0' <= c && c <= '9'):
-		case want == '\r' && c == '\n':
+		case want == '\n' && c != '\n', want == '\r' && c == '\n':
 			return BadLineEnd
 		case c != want:
 			return BadVersion

@@ -136,7 +136,9 @@ func (c *ServerConn) run() {
 func resume(arg any) {
 	c := arg.(*ServerConn)
 	c.parked = false
-	c.run()
+	if c.serveOne() {
+		c.run()
+	}
 }
 
 // close closes the connection and gives back what it holds.
@@ -177,6 +179,10 @@ func (c *ServerConn) drop() {
 func (c *ServerConn) serveOne() bool {
 	w := c.work
 	if w == nil {
+		if c.s.WaitRead() != nil { // too late, or the engine ends
+			c.close()
+			return false
+		}
 		w = works.Get().(*work)
 		w.in.s, c.work = c.s, w
 	}

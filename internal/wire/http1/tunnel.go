@@ -48,3 +48,8 @@ func (t *tunnel) OnReadable(f func(any), arg any) {
 	}
 	t.Stream.OnReadable(f, arg)
 }
+
+// Below returns the stream that the tunnel stands on.
+func (t *tunnel) Below() loop.Stream { return t.Stream }
+
+var _ loop.Wrapper = (*tunnel)(nil)
