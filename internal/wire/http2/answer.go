@@ -92,6 +92,16 @@ func (s *stream) Finish(trailer *message.Header) error {
 	return nil
 }
 
+// WriteLast is Write and then Finish.
+func (s *stream) WriteLast(p []byte, trailer *message.Header) error {
+	if len(p) > 0 {
+		if _, err := s.Write(p); err != nil {
+			return err
+		}
+	}
+	return s.Finish(trailer)
+}
+
 // endStream marks the last frame as the last one, or sends an empty one when that
 // has left.
 func (s *stream) endStream() {

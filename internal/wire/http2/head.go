@@ -142,11 +142,10 @@ func (h *head) plain(name, value string) {
 		h.length = n
 	case message.Cookie:
 		h.crumb(value)
-	case message.Other:
-		h.s.req.Header.Add(name, value)
+	case message.Expect:
+		h.s.expect = h.s.expect || strings.EqualFold(value, "100-continue")
 	default:
-		h.s.expect = h.s.expect || known == message.Expect && strings.EqualFold(value, "100-continue")
-		h.s.req.Header.AddKnown(known, value)
+		h.s.req.Header.Append(known, name, value)
 	}
 }
 
@@ -154,11 +153,13 @@ func (h *head) plain(name, value string) {
 // stand there (RFC 9110, section 6.5.1).
 func (h *head) addTrailer(known message.Known, name, value string) {
 	switch known {
-	case message.Host, message.ContentLength, message.TE, message.Trailer, message.Expect, message.Authorization,
-		message.ProxyAuthorization, message.Cookie, message.ContentType, message.ContentEncoding, message.Range:
+	case message.Host, message.ContentLength, message.TE, message.Trailer, message.Expect, message.Range,
+		message.Authorization, message.ProxyAuthorization, message.Cookie, message.SetCookie, message.CacheControl,
+		message.ContentType, message.ContentEncoding, message.XForwardedFor, message.XForwardedHost,
+		message.XForwardedPort, message.XForwardedProto, message.XRealIP:
 		return
 	}
-	h.s.req.Trailer.Add(name, value)
+	h.s.req.Trailer.Append(known, name, value)
 }
 
 // crumb takes a Cookie field: several are one that was cut (RFC 9113, section 8.2.3).

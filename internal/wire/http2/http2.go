@@ -109,6 +109,7 @@ type Goner interface {
 }
 
 var (
-	_ message.Writer = (*stream)(nil)
-	_ Goner          = (*stream)(nil)
+	_ message.Writer     = (*stream)(nil)
+	_ message.LastWriter = (*stream)(nil)
+	_ Goner              = (*stream)(nil)
 )
