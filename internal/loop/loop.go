@@ -249,23 +249,19 @@ func (l *Loop) laters() {
 // loop looks for events again.
 const passes = 16
 
-// endTurn resumes who was woken and makes the calls of AtTurnEnd, until there are
-// none.
+// endTurn resumes who was woken and then makes the calls of AtTurnEnd, until there
+// is neither.
 func (l *Loop) endTurn() {
-	for range passes {
-		for n := len(l.ready); n > 0; n = len(l.ready) {
-			for i := 0; i < n; i++ {
-				t := l.ready[i]
-				l.ready[i] = nil
-				l.resume(t)
-			}
-			l.ready = append(l.ready[:0], l.ready[n:]...)
-			if len(l.ends) > 0 {
-				break
-			}
+	for pass := 0; pass < passes && len(l.ready)+len(l.ends) > 0; pass++ {
+		n := len(l.ready)
+		for i := 0; i < n; i++ {
+			t := l.ready[i]
+			l.ready[i] = nil
+			l.resume(t)
 		}
-		if len(l.ends) == 0 {
-			return
+		l.ready = append(l.ready[:0], l.ready[n:]...)
+		if len(l.ends) == 0 || len(l.ready) > 0 && pass < passes-1 {
+			continue
 		}
 		ends := l.ends
 		l.ends, l.spare = l.spare[:0], nil

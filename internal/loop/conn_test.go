@@ -1,0 +1,545 @@
+package loop
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// pair returns a Conn that f gets in a coroutine, connected to a client. Wait
+// returns when f has.
+func pair(t *testing.T, e *Engine, f func(*Conn)) (c *net.TCPConn, wait func()) {
+	t.Helper()
+	done := make(chan struct{})
+	ln := listen(t, e, func(c *Conn) {
+		defer close(done)
+		defer c.Close()
+		f(c)
+	})
+	c = client(t, ln)
+	return c, func() {
+		t.Helper()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			t.Fatal("the coroutine does not end")
+		}
+	}
+}
+
+func TestManyConnections(t *testing.T) {
+	onBoth(t, 2, func(t *testing.T, e *Engine) {
+		ln := listen(t, e, echo)
+		var wg sync.WaitGroup
+		for range 200 {
+			c := client(t, ln)
+			wg.Go(func() {
+				msg := make([]byte, 3000)
+				for i := range 5 {
+					for k := range msg {
+						msg[k] = byte(i + k)
+					}
+					c.Write(msg)
+					got := make([]byte, len(msg))
+					if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, msg) {
+						t.Error(i, err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		s := e.Stats()
+		if s.Accepted != 200 || s.Connections != 200 || s.Coroutines < 200 {
+			t.Errorf("%+v", s)
+		}
+		for _, l := range e.Loops() {
+			if n := l.conns.Load(); n < 50 {
+				t.Errorf("loop %d has %d of 200 connections: they are not spread", l.Index(), n)
+			}
+		}
+	})
+}
+
+func TestHalfClose(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, e *Engine) {
+		c, wait := pair(t, e, func(c *Conn) {
+			got, err := io.ReadAll(c)
+			if err != nil || string(got) != "question" {
+				t.Errorf("%q %v", got, err)
+			}
+			c.Write([]byte("answer"))
+			if err := c.CloseWrite(); err != nil {
+				t.Error(err)
+			}
+		})
+		c.Write([]byte("question"))
+		c.CloseWrite()
+		got, err := io.ReadAll(c)
+		if err != nil || string(got) != "answer" {
+			t.Errorf("%q %v", got, err)
+		}
+		wait()
+	})
+}
+
+func TestReadDeadline(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, e *Engine) {
+		c, wait := pair(t, e, func(c *Conn) {
+			start := time.Now()
+			b := make([]byte, 10)
+			c.SetReadDeadline(start.Add(30 * time.Millisecond))
+			_, err := c.Read(b)
+			var ne net.Error
+			if !errors.Is(err, ErrTimeout) || !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &ne) || !ne.Timeout() {
+				t.Errorf("read: %v", err)
+			}
+			if d := time.Since(start); d < 30*time.Millisecond {
+				t.Errorf("after %v already", d)
+			}
+			if err := c.WaitRead(); err != ErrTimeout {
+				t.Errorf("wait: %v", err)
+			}
+			c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+			c.SetReadDeadline(time.Time{}) // lifted: the timer must not end the wait
+			c.Write([]byte("go"))
+			if n, err := c.Read(b); err != nil || string(b[:n]) != "data" {
+				t.Errorf("%q %v", b[:n], err)
+			}
+		})
+		b := make([]byte, 2)
+		io.ReadFull(c, b)
+		c.Write([]byte("data"))
+		wait()
+	})
+}
+
+// A deadline that another coroutine brings forward ends a wait that has begun.
+func TestDeadlineMovesWhileReading(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, e *Engine) {
+		_, wait := pair(t, e, func(c *Conn) {
+			c.SetReadDeadline(time.Now().Add(time.Hour))
+			c.Loop().Go(func(any) {
+				c.Loop().Sleep(5 * time.Millisecond)
+				c.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
+			}, nil)
+			if _, err := c.Read(make([]byte, 1)); err != ErrTimeout {
+				t.Error(err)
+			}
+		})
+		wait()
+	})
+}
+
+func TestWriteDeadlineAndLargeWrites(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, e *Engine) {
+		big := make([]byte, 16<<20)
+		_, wait := pair(t, e, func(c *Conn) {
+			c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+			n, err := c.Write(big)
+			if err != ErrTimeout || n >= len(big) {
+				t.Error(n, err)
+			}
+		})
+		wait()
+	})
+	onBoth(t, 1, func(t *testing.T, e *Engine) {
+		const pieces = 40
+		want := sha256.New()
+		c, wait := pair(t, e, func(c *Conn) {
+			head, body := make([]byte, 1000), make([]byte, 200<<10)
+			for i := range pieces {
+				for k := range head {
+					head[k] = byte(i)
+				}
+				for k := range body {
+					body[k] = byte(i + k)
+				}
+				want.Write(head)
+				want.Write(body)
+				if err := c.WriteTwo(head, body); err != nil {
+					t.Error(err)
+				}
+				clear(head) // the memory is the caller's again
+				clear(body)
+			}
+			if n := c.BytesWritten(); n != pieces*(1000+200<<10) {
+				t.Error(n)
+			}
+		})
+		got := sha256.New()
+		slow := make([]byte, 1000)
+		for range 300 { // a slow reader: 1000 bytes at a time for a while
+			n, err := c.Read(slow)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got.Write(slow[:n])
+		}
+		if _, err := io.Copy(got, c); err != nil {
+			t.Error(err)
+		}
+		wait()
+		if !bytes.Equal(got.Sum(nil), want.Sum(nil)) {
+			t.Error("the bytes differ")
+		}
+	})
+}
+
+func TestWriteTwoWithNothing(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, e *Engine) {
+		c, wait := pair(t, e, func(c *Conn) {
+			c.WriteTwo([]byte("a"), nil)
+			c.WriteTwo(nil, []byte("b"))
+			c.WriteTwo(nil, nil)
+			c.WriteTwo([]byte("c"), []byte("d"))
+		})
+		got, err := io.ReadAll(c)
+		if string(got) != "abcd" || err != nil {
+			t.Errorf("%q %v", got, err)
+		}
+		wait()
+	})
+}
+
+func TestWaitEither(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, e *Engine) {
+		conns := make(chan *Conn, 2)
+		ln := listen(t, e, func(c *Conn) { conns <- c })
+		c1 := client(t, ln)
+		a := <-conns
+		c2 := client(t, ln)
+		b := <-conns
+		l := e.Loops()[0]
+		step := make(chan string)
+		go func() {
+			defer close(step)
+			on(l, func() {
+				buf := make([]byte, 10)
+				for _, c := range []*Conn{a, b, a} {
+					l.Await(func() { step <- "next" })
+					if err := WaitEither(a, b); err != nil {
+						t.Error(err)
+					}
+					if !c.Ready() || (c == a) == b.Ready() {
+						t.Error("ready:", a.Ready(), b.Ready())
+					}
+					c.Read(buf)
+					if !c.Quiet() {
+						t.Error("not quiet after the read")
+					}
+				}
+				a.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+				if err := WaitEither(a, b); err != ErrTimeout {
+					t.Error(err)
+				}
+				a.SetReadDeadline(time.Time{})
+				l.Await(func() { step <- "next" })
+				if err := WaitEither(wrapped{a}, wrapped{b}); err != nil || !b.Ready() {
+					t.Error(err)
+				}
+				if _, err := b.Read(buf); err != io.EOF {
+					t.Error(err)
+				}
+			})
+		}()
+		<-step
+		c1.Write([]byte("x"))
+		<-step
+		c2.Write([]byte("x"))
+		<-step
+		c1.Write([]byte("x"))
+		<-step
+		c2.Close()
+		<-step
+	})
+}
+
+// wrapped is a Stream that is neither a Conn nor a Wrapper.
+type wrapped struct{ Stream }
+
+func TestOnReadable(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, e *Engine) {
+		got := make(chan string, 100)
+		var serve func(any)
+		serve = func(a any) {
+			c := a.(*Conn)
+			b := make([]byte, 10)
+			n, err := c.Read(b)
+			if err != nil {
+				c.Close()
+				got <- err.Error()
+				return
+			}
+			got <- string(b[:n])
+			c.SetReadDeadline(time.Now().Add(30 * time.Millisecond))
+			if string(b[:n]) != "last" {
+				c.SetReadDeadline(time.Now().Add(time.Minute))
+			}
+			c.OnReadable(serve, c)
+		}
+		ln := listen(t, e, func(c *Conn) { c.OnReadable(serve, c) })
+		for _, last := range []string{"EOF", "timeout"} {
+			c := client(t, ln)
+			for _, m := range []string{"one", "two", "three"} {
+				c.Write([]byte(m))
+				if s := <-got; s != m {
+					t.Errorf("%q, want %q", s, m)
+				}
+			}
+			if last == "EOF" {
+				c.Close()
+			} else {
+				c.Write([]byte("last"))
+				<-got
+			}
+			if s := <-got; s != last {
+				t.Errorf("%q, want %q", s, last)
+			}
+		}
+		// Idle connections hold no coroutine.
+		for range 20 {
+			client(t, ln)
+		}
+		on(e.Loops()[0], func() {})
+		if n := len(e.Loops()[0].tasks); n > 5 {
+			t.Errorf("%d coroutines for idle connections", n)
+		}
+	})
+}
+
+// OnReadable of a connection that is readable already, and the wish taken back.
+func TestOnReadableAtOnceAndNever(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, e *Engine) {
+		ran := make(chan string, 2)
+		c, wait := pair(t, e, func(c *Conn) {
+			l, me := c.Loop(), c.Loop().Task()
+			c.WaitRead()
+			c.OnReadable(func(any) { ran <- "taken back"; me.Wake() }, nil)
+			c.OnReadable(nil, nil)
+			l.Sleep(5 * time.Millisecond)
+			c.OnReadable(func(any) { ran <- "ready"; me.Wake() }, nil)
+			l.Park()
+		})
+		c.Write([]byte("x"))
+		wait()
+		if s := <-ran; s != "ready" || len(ran) > 0 {
+			t.Error(s)
+		}
+	})
+}
+
+func TestCloseWakesWaiters(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, e *Engine) {
+		_, wait := pair(t, e, func(c *Conn) {
+			l, me := c.Loop(), c.Loop().Task()
+			var errs []error
+			l.Go(func(any) {
+				_, err := c.Read(make([]byte, 1))
+				errs = append(errs, err)
+				me.Wake()
+			}, nil)
+			l.Go(func(any) {
+				_, err := c.Write(make([]byte, 32<<20))
+				errs = append(errs, err)
+				me.Wake()
+			}, nil)
+			c.Close()
+			for len(errs) < 2 {
+				l.Park()
+			}
+			for _, err := range errs {
+				if err != ErrClosed {
+					t.Error(err)
+				}
+			}
+			if _, err := c.Read(make([]byte, 1)); err != ErrClosed {
+				t.Error("read after close:", err)
+			}
+			if _, err := c.Write([]byte("x")); err != ErrClosed {
+				t.Error("write after close:", err)
+			}
+			if c.Quiet() || c.WaitRead() != ErrClosed || c.CloseWrite() != ErrClosed || c.Close() != nil {
+				t.Error("after close")
+			}
+		})
+		wait()
+	})
+}
+
+// One coroutine reads while another writes: an upgraded connection.
+func TestDuplex(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, e *Engine) {
+		const size = 8 << 20
+		c, wait := pair(t, e, func(c *Conn) {
+			l, me := c.Loop(), c.Loop().Task()
+			done := false
+			l.Go(func(any) {
+				c.Write(make([]byte, size))
+				c.CloseWrite()
+				done = true
+				me.Wake()
+			}, nil)
+			n, err := io.Copy(io.Discard, struct{ io.Reader }{c})
+			if n != size || err != nil {
+				t.Error(n, err)
+			}
+			for !done {
+				l.Park()
+			}
+		})
+		go func() {
+			c.Write(make([]byte, size))
+			c.CloseWrite()
+		}()
+		n, err := io.Copy(io.Discard, c)
+		if n != size || err != nil {
+			t.Error(n, err)
+		}
+		wait()
+	})
+}
+
+// A connection that always has data leaves room for others.
+func TestFairness(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, e *Engine) {
+		var flood, echoed atomic.Int64
+		stop := make(chan struct{})
+		ln := listen(t, e, func(c *Conn) {
+			b := make([]byte, 1024)
+			for {
+				n, err := c.Read(b)
+				if err != nil {
+					c.Close()
+					return
+				}
+				flood.Add(int64(n))
+				c.readable = true // as if there were no end to it
+			}
+		})
+		quick := listen(t, e, echo)
+		c := client(t, ln)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			b := make([]byte, 64<<10)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					c.Write(b)
+				}
+			}
+		})
+		q := client(t, quick)
+		b := make([]byte, 1)
+		for range 50 {
+			q.Write(b)
+			if _, err := io.ReadFull(q, b); err != nil {
+				t.Fatal(err)
+			}
+			echoed.Add(1)
+		}
+		close(stop)
+		wg.Wait()
+		if flood.Load() == 0 {
+			t.Error("nothing flowed beside")
+		}
+	})
+}
+
+// Two coroutines that wake each other for ever do not stop the loop.
+func TestWakersDoNotStarve(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, e *Engine) {
+		l := e.Loops()[0]
+		on(l, func() {
+			var a, b *Task
+			l.Go(func(any) {
+				for a = l.Task(); l.Park() == nil; b.Wake() {
+				}
+			}, nil)
+			l.Go(func(any) {
+				for b = l.Task(); l.Park() == nil; a.Wake() {
+				}
+			}, nil)
+			a.Wake()
+		})
+		c := client(t, listen(t, e, echo))
+		c.Write([]byte("x"))
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAddresses(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, e *Engine) {
+		for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
+			got := make(chan [2]netip.AddrPort, 1)
+			ln, err := e.Listen(netip.MustParseAddrPort(at), func(c *Conn) {
+				got <- [2]netip.AddrPort{c.LocalAddr(), c.RemoteAddr()}
+				c.Close()
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := e.Next()
+			from := ln.Addr().Addr()
+			if from.Is4() {
+				from = netip.MustParseAddr("127.0.0.9")
+			}
+			on(l, func() {
+				c, err := l.DialFrom(from, ln.Addr(), time.Second)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer c.Close()
+				var other [2]netip.AddrPort
+				l.Await(func() { other = <-got })
+				if c.LocalAddr() != other[1] || c.RemoteAddr() != other[0] || c.LocalAddr().Addr() != from || ln.Addr() != c.RemoteAddr() {
+					t.Error(c.LocalAddr(), c.RemoteAddr(), other)
+				}
+			})
+		}
+	})
+}
+
+func TestListenErrors(t *testing.T) {
+	onBoth(t, 2, func(t *testing.T, e *Engine) {
+		ln := listen(t, e, echo)
+		if _, err := e.Listen(ln.Addr(), echo); err == nil || err.Error() != "listen "+ln.Addr().String()+": bind: address already in use" && err.Error() != "listen "+ln.Addr().String()+": address already in use" {
+			t.Error("taken port:", err)
+		}
+		if _, err := e.Listen(netip.AddrPort{}, echo); err == nil {
+			t.Error("no address")
+		}
+		c := client(t, ln)
+		ln.Close()
+		ln.Close()
+		again, err := e.Listen(ln.Addr(), echo) // the port is free at once
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again.Addr() != ln.Addr() {
+			t.Error(again.Addr())
+		}
+		c.Write([]byte("x")) // the connection goes on
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+			t.Error(err)
+		}
+		c2 := client(t, again)
+		c2.Write([]byte("x"))
+		if _, err := io.ReadFull(c2, make([]byte, 1)); err != nil {
+			t.Error(err)
+		}
+	})
+}
