@@ -1,0 +1,213 @@
+package upstream
+
+import (
+	"crypto/tls"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pierhead/pierhead/internal/exchange"
+	"github.com/pierhead/pierhead/internal/model"
+)
+
+// Pool is one upstream: its endpoints and the choice among them.
+type Pool struct {
+	name     string
+	protocol string
+	set      *Set
+	tls      *tls.Config // nil: plain
+	external *external   // nil: endpoints are given
+	turn     atomic.Uint64
+
+	mu   sync.Mutex // held by those who change view
+	view atomic.Pointer[view]
+}
+
+// view is what Pick looks at. Nothing changes it once it is stored.
+type view struct {
+	sticky    *model.Sticky
+	endpoints []*Endpoint
+	ring      ring                 // of sticky mode "balanced"
+	digests   map[string]*Endpoint // of sticky mode "persistent"
+}
+
+// newPool makes a pool without endpoints.
+func newPool(s *Set, up *model.Upstream) *Pool {
+	p := &Pool{name: up.Name, protocol: up.Protocol, set: s}
+	p.turn.Store(uint64(rand.Uint32()))
+	if strings.HasSuffix(up.Protocol, "S") { // HTTPS, GRPCS
+		// Like nginx: no name is sent and no certificate checked unless asked for.
+		p.tls = &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(64)}
+	}
+	p.view.Store(&view{sticky: up.Sticky})
+	if up.External != "" {
+		p.external = newExternal(p, up.External, up.ExternalP)
+		go p.external.run()
+	}
+	return p
+}
+
+// Name returns the name of the upstream.
+func (p *Pool) Name() string { return p.name }
+
+// same reports whether connections made for p can serve up.
+func (p *Pool) same(up *model.Upstream) bool {
+	host, port := "", uint16(0)
+	if p.external != nil {
+		host, port = p.external.host, p.external.port
+	}
+	return p.protocol == up.Protocol && host == up.External && (host == "" || port == up.ExternalP)
+}
+
+// Empty reports whether there is no endpoint.
+func (p *Pool) Empty() bool { return len(p.view.Load().endpoints) == 0 }
+
+// setSticky changes the session affinity.
+func (p *Pool) setSticky(s *model.Sticky) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v := p.view.Load()
+	if v.sticky == s || v.sticky != nil && s != nil && *v.sticky == *s {
+		return
+	}
+	p.store(s, v.endpoints)
+}
+
+// setEndpoints replaces the endpoints; those that stay keep their connections.
+func (p *Pool) setEndpoints(addrs []netip.AddrPort) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v := p.view.Load()
+	if slices.EqualFunc(v.endpoints, addrs, func(e *Endpoint, a netip.AddrPort) bool { return e.addr == a }) {
+		return
+	}
+	old := make(map[netip.AddrPort]*Endpoint, len(v.endpoints))
+	for _, e := range v.endpoints {
+		old[e.addr] = e
+	}
+	list := make([]*Endpoint, 0, len(addrs))
+	for _, a := range addrs {
+		e := old[a]
+		if e == nil {
+			e = newEndpoint(a, p.tls, p.set.keep)
+		}
+		delete(old, a)
+		list = append(list, e)
+	}
+	p.store(v.sticky, list)
+	for _, e := range old {
+		e.retire(p.set.loops)
+	}
+}
+
+// store makes a new view. The caller holds mu.
+func (p *Pool) store(s *model.Sticky, endpoints []*Endpoint) {
+	v := &view{sticky: s, endpoints: endpoints}
+	if s != nil && s.Mode == "persistent" {
+		v.digests = make(map[string]*Endpoint, len(endpoints))
+		for _, e := range endpoints {
+			e.digest = digest(p.name, e.addr)
+			v.digests[e.digest] = e
+		}
+	} else if s != nil {
+		v.ring = newRing(endpoints)
+	}
+	p.view.Store(v)
+}
+
+// retire ends the pool: requests that still have it are served, and no connection is
+// kept after them.
+func (p *Pool) retire() {
+	if p.external != nil {
+		p.external.stop()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.view.Load().endpoints {
+		e.retire(p.set.loops)
+	}
+}
+
+// Pick chooses the endpoint for the next try of x, or nil when there is none: by the
+// session's cookie where the upstream is sticky, else in turn. An endpoint that x
+// tried already is avoided while others are left.
+func (p *Pool) Pick(x *exchange.Exchange) *Endpoint {
+	v := p.view.Load()
+	if p.external != nil {
+		p.external.use()
+	}
+	if len(v.endpoints) == 0 {
+		return nil
+	}
+	if v.sticky != nil {
+		return p.pickSticky(v, x)
+	}
+	return p.next(v, x)
+}
+
+// next is round robin.
+func (p *Pool) next(v *view, x *exchange.Exchange) *Endpoint {
+	n := uint64(len(v.endpoints))
+	if n == 1 {
+		return v.endpoints[0]
+	}
+	at := p.turn.Add(1) % n
+	first := v.endpoints[at]
+	for e, left := first, n; left > 0; left-- {
+		if !tried(x, e) {
+			return e
+		}
+		if at++; at == n {
+			at = 0
+		}
+		e = v.endpoints[at]
+	}
+	return first
+}
+
+// tried reports whether x asked e before.
+func tried(x *exchange.Exchange, e *Endpoint) bool {
+	for i := range x.Upstream.Tries {
+		if x.Upstream.Tries[i].Addr == e.addr {
+			return true
+		}
+	}
+	return false
+}
+
+// PoolStatus is what a person may want to know of a pool.
+type PoolStatus struct {
+	Name      string           `json:"name"`
+	External  string           `json:"external,omitempty"` // the name that is resolved
+	Sticky    string           `json:"sticky,omitempty"`   // mode of the session affinity
+	Reason    string           `json:"reason,omitempty"`   // why an external name has no address
+	Endpoints []EndpointStatus `json:"endpoints"`
+}
+
+// EndpointStatus is one endpoint of a PoolStatus, counted since it joined.
+type EndpointStatus struct {
+	Addr     netip.AddrPort `json:"addr"`
+	InFlight int64          `json:"inFlight"`
+	Idle     int64          `json:"idle"` // connections that wait
+	Requests int64          `json:"requests"`
+	Failures int64          `json:"failures"`
+}
+
+// Snapshot returns the pool as it is now.
+func (p *Pool) Snapshot() PoolStatus {
+	v := p.view.Load()
+	s := PoolStatus{Name: p.name, Endpoints: make([]EndpointStatus, 0, len(v.endpoints))}
+	if p.external != nil {
+		s.External, s.Reason = p.external.host, p.external.reason()
+	}
+	if v.sticky != nil {
+		s.Sticky = v.sticky.Mode
+	}
+	for _, e := range v.endpoints {
+		s.Endpoints = append(s.Endpoints, e.status())
+	}
+	return s
+}

@@ -1,0 +1,106 @@
+// Package upstream holds what requests are balanced over: pools of endpoints, the
+// choice among them, and the connections to them, which outlive requests and tables.
+//
+// A pool is found by name and changes by one atomic pointer; connections belong to a
+// loop, and nobody else touches them.
+package upstream
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/pierhead/pierhead/internal/loop"
+	"github.com/pierhead/pierhead/internal/model"
+)
+
+// KeepAlive bounds the connections that wait for their next request
+// (upstream-keepalive-*).
+type KeepAlive struct {
+	Idle     time.Duration // how long one may wait; 0 is no bound
+	Life     time.Duration // age after which one is not used again; 0 is no bound
+	Max      int           // how many wait on one loop, over all pools; 0 keeps none
+	Requests int           // how many one may carry; 0 is no bound
+}
+
+// DefaultKeepAlive is ingress-nginx's.
+var DefaultKeepAlive = KeepAlive{Idle: 60 * time.Second, Life: time.Hour, Max: 320, Requests: 10000}
+
+// Set is the pools of one process.
+type Set struct {
+	loops    []*loop.Loop
+	keep     *keeper
+	resolver resolver
+
+	mu    sync.RWMutex
+	pools map[string]*Pool
+	given map[string][]netip.AddrPort // the last endpoints given for a name, with or without a pool
+}
+
+// NewSet returns an empty set whose connections live on these loops, which are all
+// loops of their engine.
+func NewSet(loops []*loop.Loop) *Set {
+	return &Set{
+		loops:    loops,
+		keep:     newKeeper(len(loops), DefaultKeepAlive),
+		resolver: systemResolver,
+		pools:    map[string]*Pool{},
+		given:    map[string][]netip.AddrPort{},
+	}
+}
+
+// Pool returns the pool of that name, or nil.
+func (s *Set) Pool(name string) *Pool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.pools[name]
+}
+
+// Apply makes the set hold exactly these upstreams. A pool that stays keeps its
+// endpoints and connections; one that goes serves the requests that still have it and
+// then closes its connections, and the endpoints given for its name are forgotten.
+func (s *Set) Apply(ups []model.Upstream, settings KeepAlive) {
+	s.keep.settings.Store(&settings)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := make(map[string]*Pool, len(ups))
+	for i := range ups {
+		up := &ups[i]
+		p := s.pools[up.Name]
+		if p == nil || !p.same(up) {
+			p = newPool(s, up)
+		} else {
+			p.setSticky(up.Sticky)
+		}
+		if p.external == nil {
+			p.setEndpoints(s.given[up.Name])
+		}
+		next[up.Name] = p
+	}
+	for name, p := range s.pools {
+		if next[name] != p {
+			p.retire()
+		}
+		if next[name] == nil {
+			delete(s.given, name)
+		}
+	}
+	s.pools = next
+}
+
+// SetEndpoints gives the pools named their endpoints of this moment; the others keep
+// theirs. Requests that have an endpoint finish on it. Endpoints for a name that has
+// no pool yet wait for Apply.
+func (s *Set) SetEndpoints(sets []model.EndpointSet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range sets {
+		s.given[e.Upstream] = e.Endpoints
+		if p := s.pools[e.Upstream]; p != nil && p.external == nil {
+			p.setEndpoints(e.Endpoints)
+		}
+	}
+}
+
+// Close retires all pools and ends what resolves names for them.
+func (s *Set) Close() { s.Apply(nil, *s.keep.settings.Load()) }
