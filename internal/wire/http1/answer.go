@@ -123,7 +123,7 @@ func (a *answer) frame(r *message.Response) {
 	head := a.w.req.Method == "HEAD"
 	a.state = answerBody
 	a.mute = head || r.Status == 204 || r.Status == 304
-	a.keep = a.asked && !a.c.draining && a.w.body.drainable() &&
+	a.keep = a.asked && !a.c.draining && a.w.body.mayGoOn() &&
 		!fold(r.Header.GetKnown(message.Connection), "close")
 	switch {
 	case r.Status == 204:

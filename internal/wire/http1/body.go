@@ -19,6 +19,7 @@ const (
 type body struct {
 	in      *input
 	mode    bodyMode
+	begun   bool  // somebody has read from it
 	done    bool  // the end was read
 	inChunk bool  // of byChunks: a chunk has begun
 	left    int64 // of byLength, or of the chunk
@@ -45,6 +46,7 @@ func (b *body) Read(p []byte) (n int, err error) {
 	case len(p) == 0:
 		return 0, nil
 	}
+	b.begun = true
 	if b.asks != nil {
 		if err = b.asks.sendContinue(); err != nil {
 			b.err = err

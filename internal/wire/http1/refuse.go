@@ -71,11 +71,17 @@ func readAway(s loop.Stream) {
 	}
 }
 
-// drainable reports whether what is left of the body may be read away, as far as
-// can be told before. What a client keeps back until it sees a 100 (Continue) may
-// come or not: nothing can follow it.
+// drainable reports whether what is left of the body may be read away. What a
+// client keeps back until it sees a 100 (Continue) may come or not: nothing can
+// follow it.
 func (b *body) drainable() bool {
 	return b.done || b.err == nil && b.asks == nil && (b.mode != byLength || b.left <= drainLimit)
+}
+
+// mayGoOn guesses, when the head of the answer is sent, whether the connection can go
+// on after it: a Handler that has begun to read a large body reads on.
+func (b *body) mayGoOn() bool {
+	return b.drainable() || b.begun && b.err == nil
 }
 
 // drain reads away what the Handler left of the body. It returns false when the
