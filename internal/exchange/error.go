@@ -42,6 +42,7 @@ const (
 	AuthUnavailable
 	Overloaded
 	Storage
+	BadField
 	Panic
 	numKinds
 )
@@ -88,6 +89,7 @@ var kinds = [numKinds]kindInfo{
 	AuthUnavailable:      {"auth-unavailable", Upstream, 500, RetryNo, 0, "The service of `auth-url` answered with neither 2xx, 401 nor 403, or not at all."},
 	Overloaded:           {"overloaded", Internal, 503, RetryNo, 0, "This process is at one of its own limits."},
 	Storage:              {"storage", Internal, 500, RetryNo, 0, "The temporary file for a request body could not be written or read."},
+	BadField:             {"bad-field", Internal, 500, RetryNo, 0, "A policy made a field that is not valid in HTTP; it was not sent."},
 	Panic:                {"panic", Internal, 500, RetryNo, 0, "A bug of ours; the stack is logged."},
 }
 

@@ -35,7 +35,7 @@ var variables = map[string]valueFunc{
 	"hostname":            func(b []byte, _ *Exchange, _ string) []byte { return append(b, hostname...) },
 	"pid":                 func(b []byte, _ *Exchange, _ string) []byte { return append(b, pid...) },
 	"pipe":                func(b []byte, _ *Exchange, _ string) []byte { return append(b, '.') },
-	"scheme":              func(b []byte, x *Exchange, _ string) []byte { return append(b, x.Conn.scheme()...) },
+	"scheme":              func(b []byte, x *Exchange, _ string) []byte { return append(b, x.Conn.Scheme()...) },
 	"https":               https,
 	"host":                hostName,
 	"http_host":           func(b []byte, x *Exchange, _ string) []byte { return append(b, x.In.Host...) },
@@ -158,7 +158,8 @@ func (x *Exchange) now() time.Time {
 // Secure reports whether the client's connection is TLS.
 func (c *Conn) Secure() bool { return c.TLS != nil || c.ListenerTLS }
 
-func (c *Conn) scheme() string {
+// Scheme returns "https" or "http": how the client's connection is.
+func (c *Conn) Scheme() string {
 	if c.Secure() {
 		return "https"
 	}
@@ -328,4 +329,14 @@ func proxyAddXForwardedFor(b []byte, x *Exchange, _ string) []byte {
 		}
 	}
 	return appendAddr(b, x.ClientIP)
+}
+
+// CipherSuite returns the number of a TLS 1.2 suite by OpenSSL's name.
+func CipherSuite(name string) (uint16, bool) {
+	for id, n := range opensslNames {
+		if n == name {
+			return id, true
+		}
+	}
+	return 0, false
 }

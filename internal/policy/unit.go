@@ -6,8 +6,8 @@
 package policy
 
 import (
-	"fmt"
-	"sort"
+	"slices"
+	"strings"
 
 	"github.com/pierhead/pierhead/internal/exchange"
 	"github.com/pierhead/pierhead/internal/model"
@@ -15,12 +15,14 @@ import (
 
 // Unit is one behaviour.
 type Unit struct {
-	Name    string // the word for it: "limit-rps", "basic-auth"
+	Name    string // the word for it: "limit-requests", "basic-auth"
 	Doc     string // one or two sentences for the manual
 	Follows string // RFC or upstream document it follows
 	Keys    []Key
 	Apply   func(*Draft) // reads its keys, adds policies to the draft; nil: keys are read elsewhere
-	Example string       // txtar: manifests or annotations, request, reply
+	// Settings reads its keys into what a controller has once; nil: none.
+	Settings func(*Draft, *Global)
+	Example  string // txtar: annotations, configmap, secrets; requests and their replies
 }
 
 // Builder is a policy that becomes a step.
@@ -29,7 +31,8 @@ type Builder interface {
 	// Phase is when the step's request half runs; Respond for steps that only
 	// change answers.
 	Phase() exchange.Phase
-	// Build makes the step. An error closes the route.
+	// Build makes the step, or nil when the route at hand has none. An error closes
+	// the route.
 	Build(*Env) (any, error)
 }
 
@@ -43,7 +46,12 @@ type Configurer interface {
 type Env struct {
 	Route *exchange.Route
 	State *exchange.State // what outlives a table, keyed by names
+	// Available is the step of phase Available, which knows the upstream; nil: none.
+	Available any
 }
+
+// ingress names the Ingress of the route, which state is kept for.
+func (e *Env) ingress() string { return e.Route.Namespace + "/" + e.Route.Ingress }
 
 var units = map[string]*Unit{}
 
@@ -53,12 +61,7 @@ func Register(u Unit) *Unit {
 		panic("policy: unit " + u.Name + " is registered twice")
 	}
 	for _, k := range u.Keys {
-		d := k.decl()
-		if prev := keys[d.Name]; prev != nil && prev != d {
-			panic(fmt.Sprintf("policy: key %s is declared twice", d.Name))
-		}
-		keys[d.Name] = d
-		d.unit = u.Name
+		declare(u.Name, k)
 	}
 	units[u.Name] = &u
 	return &u
@@ -70,6 +73,6 @@ func Units() []*Unit {
 	for _, u := range units {
 		us = append(us, u)
 	}
-	sort.Slice(us, func(i, j int) bool { return us[i].Name < us[j].Name })
+	slices.SortFunc(us, func(a, b *Unit) int { return strings.Compare(a.Name, b.Name) })
 	return us
 }
