@@ -25,6 +25,18 @@ func (l *Loop) PutSmall(b []byte) { put(&l.small, b, SmallSize, keepSmall) }
 // PutBig gives a buffer of Big back.
 func (l *Loop) PutBig(b []byte) { put(&l.big, b, BigSize, keepBig) }
 
+// Records returns the loop's memory, empty, in which package tlsconn collects TLS
+// records: enough for a big buffer's worth. It is valid until the next wait.
+func (l *Loop) Records() []byte {
+	if l.records == nil {
+		l.records = make([]byte, 0, BigSize+recordsExtra)
+	}
+	return l.records
+}
+
+// recordsExtra is room for what encryption adds to the records of a big buffer.
+const recordsExtra = 4 << 10
+
 func take(list *[][]byte, size int) []byte {
 	if n := len(*list); n > 0 {
 		b := (*list)[n-1]

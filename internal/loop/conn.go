@@ -47,7 +47,8 @@ type link interface {
 	closeWrite() error
 	linger(seconds int) error
 	local() netip.AddrPort
-	close()
+	// close closes the link after p, which is sent if that goes without waiting.
+	close(p []byte)
 }
 
 // event takes what a driver saw.
@@ -114,37 +115,35 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	l := c.loop
 	for {
-		if err := c.over(); err != nil {
+		if err := c.WaitRead(); err != nil {
 			return 0, err
 		}
-		if !c.readable {
-			if err := c.waitRead(); err != nil {
-				return 0, err
-			}
-			continue
+		if n, err := c.TryRead(p); n > 0 || err != nil {
+			return n, err
 		}
-		t := l.cur
-		if t != nil && t.spent >= budget {
-			l.yield()
-			continue
-		}
-		n, err := c.link.recv(p)
-		if err == errAgain {
-			c.readable = false
-			continue
-		}
-		if err != nil {
-			return 0, err
-		}
-		c.readable = c.ended || n == len(p) // a shorter read found the end of it
-		c.in += int64(n)
-		if t != nil {
-			t.spent += n + readCost
-		}
-		return n, nil
 	}
+}
+
+// TryRead reads what has arrived and never waits: 0 without an error means that
+// there was nothing. It is for streams that stand on this one.
+func (c *Conn) TryRead(p []byte) (int, error) {
+	if err := c.over(); err != nil || !c.readable || len(p) == 0 {
+		return 0, err
+	}
+	n, err := c.link.recv(p)
+	if err != nil {
+		if err == errAgain {
+			c.readable, err = false, nil
+		}
+		return 0, err
+	}
+	c.readable = c.ended || n == len(p) // a shorter read found the end of it
+	c.in += int64(n)
+	if t := c.loop.cur; t != nil {
+		t.spent += n + readCost
+	}
+	return n, nil
 }
 
 // over returns why nothing can be read or written any more.
@@ -254,7 +253,11 @@ func (c *Conn) SetLinger(seconds int) error {
 
 // Close closes the connection. Who waits for it gets ErrClosed, the function of
 // OnReadable is dropped.
-func (c *Conn) Close() error {
+func (c *Conn) Close() error { return c.CloseAfter(nil) }
+
+// CloseAfter is Close with a last word: p is sent first, as far as that goes without
+// waiting.
+func (c *Conn) CloseAfter(p []byte) error {
 	if c.closed {
 		return nil
 	}
@@ -263,7 +266,10 @@ func (c *Conn) Close() error {
 	c.idle, c.idleArg = nil, nil
 	l.timers.remove(c)
 	l.conns.Add(-1)
-	c.link.close()
+	if c.wr != nil { // in the middle of something else
+		p = nil
+	}
+	c.link.close(p)
 	for _, t := range [2]*Task{c.rd, c.wr} {
 		if t != nil {
 			c.cut(t, ErrClosed)

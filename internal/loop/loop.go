@@ -32,6 +32,7 @@ type Loop struct {
 	nanos  int64     // clock as the timers have it
 
 	small, big [][]byte
+	records    []byte
 
 	stopping bool // waits answer ErrStopped
 	done     chan struct{}

@@ -1,9 +1,11 @@
 package loop
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"net/netip"
+	"time"
 )
 
 // The least and the most that one background read of a net.Conn takes.
@@ -158,7 +160,16 @@ func (k *netLink) linger(seconds int) error {
 
 func (k *netLink) local() netip.AddrPort { return netAddr(k.nc.LocalAddr()) }
 
-func (k *netLink) close() {
+// lastWord is how long a net.Conn may take for the last bytes before it is closed.
+const lastWord = 100 * time.Millisecond
+
+func (k *netLink) close(p []byte) {
 	delete(k.conn.loop.open, k.conn)
-	k.nc.Close()
+	if len(p) == 0 || k.outErr != nil {
+		k.nc.Close()
+		return
+	}
+	p = bytes.Clone(p)
+	k.nc.SetDeadline(time.Now().Add(lastWord)) // of the background read, too
+	k.background(func() { k.nc.Write(p); k.nc.Close() }, func() {})
 }

@@ -111,7 +111,10 @@ func (w *wire) local() netip.AddrPort {
 	return addrPort(sa)
 }
 
-func (w *wire) close() {
+func (w *wire) close(p []byte) {
+	if len(p) > 0 {
+		w.send(p)
+	}
 	w.loop.driver.(*epoll).conns[w.fd] = nil
 	unix.Close(int(w.fd))
 }

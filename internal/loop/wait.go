@@ -3,12 +3,16 @@ package loop
 // Ready reports whether a Read may find something, the end included.
 func (c *Conn) Ready() bool { return c.readable }
 
-// WaitRead waits until Ready.
+// WaitRead waits until Ready. A coroutine that has read a lot since its last wait
+// gives way to others first.
 func (c *Conn) WaitRead() error {
 	for !c.readable {
 		if err := c.waitRead(); err != nil {
 			return err
 		}
+	}
+	if t := c.loop.cur; t != nil && t.spent >= budget && !c.loop.stopping {
+		c.loop.yield()
 	}
 	return c.over()
 }
