@@ -3,13 +3,14 @@ package http2
 import "time"
 
 // strain is how much trouble a client makes. Floods of frames that bring nothing
-// (PING, SETTINGS, PRIORITY, empty DATA and CONTINUATION, small WINDOW_UPDATEs,
+// (PING, SETTINGS, PRIORITY, empty DATA and CONTINUATION, needless WINDOW_UPDATEs,
 // resets) cost us work each: every one counts as a glitch. Requests that were
 // answered and bodies that moved take glitches away, and so does time. What is left
 // is bounded by Limits.Glitches.
 type strain struct {
 	level     int
 	at        time.Time // up to when time has lowered the level
+	updates   int       // WINDOW_UPDATEs to come that are no glitches: two for each DATA frame sent
 	premature int       // streams that the client reset soon after it opened them
 	answered  int       // streams that ended well
 }
@@ -36,6 +37,15 @@ func (c *ServerConn) glitch(n int) error {
 		return &ConnError{CodeEnhanceYourCalm, "too many frames that bring nothing"}
 	}
 	return nil
+}
+
+// countUpdate counts a WINDOW_UPDATE.
+func (c *ServerConn) countUpdate() error {
+	if c.strain.updates > 0 {
+		c.strain.updates--
+		return nil
+	}
+	return c.glitch(1)
 }
 
 // relieve takes glitches away for useful work.

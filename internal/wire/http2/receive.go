@@ -180,14 +180,14 @@ func (c *ServerConn) onWindowUpdate(f frame, p []byte) error {
 			return &ConnError{CodeFlowControl, "the connection's window is too large"}
 		}
 		c.unblock()
-		return c.glitch(1)
+		return c.countUpdate()
 	}
 	if c.isIdle(f.id) {
 		return &ConnError{CodeProtocol, "WINDOW_UPDATE on an idle stream"}
 	}
 	s := c.streams.find(f.id)
 	if s == nil {
-		return c.glitch(1) // it crossed the end of the stream
+		return c.countUpdate() // it crossed the end of the stream
 	}
 	if n == 0 {
 		return c.offend(s, CodeProtocol)
@@ -196,7 +196,7 @@ func (c *ServerConn) onWindowUpdate(f frame, p []byte) error {
 		return c.offend(s, CodeFlowControl)
 	}
 	s.windowOpened()
-	return c.glitch(1)
+	return c.countUpdate()
 }
 
 // dataFrame is a DATA frame whose payload is arriving.

@@ -169,6 +169,7 @@ func (s *stream) data(p []byte) {
 		}
 	}
 	c.queue(len(p), frameData, 0, s.id)
+	c.strain.updates += 2
 	s.gen, s.at = c.gen, len(c.out)-headerSize
 	s.sent += headerSize
 	s.add(p)

@@ -89,6 +89,7 @@ func (c *ServerConn) start(s *stream) {
 	c.streams.add(s)
 	c.running++
 	c.requests++
+	c.strain.updates += 2
 	if max := c.cfg.limits().Requests; max > 0 && c.requests >= max {
 		c.Drain()
 	}
