@@ -2,11 +2,11 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,20 +17,37 @@ import (
 
 // names is a resolver of a few names, which counts the look-ups of IPv4 addresses.
 type names struct {
+	delay time.Duration
+
+	mu    sync.Mutex
 	addrs map[string][]string // network + " " + host
 	err   error
 	asked int
-	delay time.Duration
+}
+
+// set changes what the resolver knows.
+func (n *names) set(err error, addrs map[string][]string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.err, n.addrs = err, addrs
+}
+
+func (n *names) lookups() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.asked
 }
 
 func (n *names) resolve(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	if network == "ip4" {
-		n.asked++
-	}
 	select {
 	case <-time.After(n.delay):
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if network == "ip4" {
+		n.asked++
 	}
 	if n.err != nil {
 		return nil, n.err
@@ -118,7 +135,7 @@ func TestExternalRefresh(t *testing.T) {
 		}
 		// In use: a change is seen after refreshAfter.
 		p.Pick(&exchange.Exchange{})
-		n.addrs["ip4 a.test"] = []string{"192.0.2.2"}
+		n.set(nil, map[string][]string{"ip4 a.test": {"192.0.2.2"}})
 		time.Sleep(refreshAfter + 2*n.delay + 1)
 		synctest.Wait()
 		if got := endpointsOf(p); !slices.Equal(got, []string{"192.0.2.2:8080"}) {
@@ -126,31 +143,31 @@ func TestExternalRefresh(t *testing.T) {
 		}
 		// Not in use: nobody asks.
 		time.Sleep(refreshAfter)
-		asked := n.asked
+		asked := n.lookups()
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if n.asked != asked {
-			t.Errorf("a name not in use was looked up %d times in an hour", n.asked-asked)
+		if got := n.lookups(); got != asked {
+			t.Errorf("a name not in use was looked up %d times in an hour", got-asked)
 		}
 		if p.Resolved() {
 			t.Error("an answer of an hour ago counts as fresh")
 		}
 		// In use again: fresh before it is used.
-		n.addrs["ip4 a.test"] = []string{"192.0.2.3"}
+		n.set(nil, map[string][]string{"ip4 a.test": {"192.0.2.3"}})
 		p.Resolve()
 		if got := endpointsOf(p); !slices.Equal(got, []string{"192.0.2.3:8080"}) {
 			t.Errorf("endpoints %v after a rest", got)
 		}
 		// A resolver that fails leaves the last answer; a name that is gone does not.
 		p.Pick(&exchange.Exchange{})
-		n.err = errors.Join(&net.DNSError{Err: "server misbehaving", IsTemporary: true})
+		n.set(&net.DNSError{Err: "server misbehaving", IsTemporary: true}, nil)
 		time.Sleep(refreshAfter + 2*n.delay + 1)
 		synctest.Wait()
 		if p.Empty() || p.Snapshot().Reason == "" {
 			t.Errorf("after a failure of the resolver: %+v", p.Snapshot())
 		}
 		p.Pick(&exchange.Exchange{})
-		n.err, n.addrs = nil, nil
+		n.set(nil, nil)
 		time.Sleep(retryAfter + 2*n.delay + 1)
 		synctest.Wait()
 		if !p.Empty() {
