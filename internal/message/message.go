@@ -37,7 +37,7 @@ type Request struct {
 	Scheme  string // "http" or "https": how it arrived, or how it is to be sent
 	Host    string // Host field or :authority, as sent, port included; of the URI when absolute-form
 	Target  string // path and query as the client wrote them; "*" for OPTIONS *
-	Header  Header // without Host, and without the fields that frame the body or the connection
+	Header  Header // without Host and Expect, and without the fields that frame the body or the connection
 	Upgrade string // value of Upgrade when the client asks to switch protocols, else ""
 	Body    Body   // nil: none
 	Length  int64  // bytes of Body, or Unknown

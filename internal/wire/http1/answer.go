@@ -32,7 +32,7 @@ type answer struct {
 
 // begin makes a ready to answer the request in w.
 func (a *answer) begin(c *ServerConn, w *work, lim *Limits) {
-	*a = answer{c: c, w: w, out: output{s: c.s}}
+	*a = answer{c: c, w: w, out: output{s: c.s, armed: true}} // by the request before
 	a.out.begin(lim.SendTimeout)
 	a.asked = w.head.persistent(w.req.Version) && lim.KeepAlive > 0 &&
 		(lim.Requests <= 0 || c.requests < int64(lim.Requests))

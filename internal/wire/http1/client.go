@@ -70,6 +70,10 @@ func (c *ClientConn) Reusable() bool {
 		c.out.err == nil && len(c.in.buffered()) == 0
 }
 
+// Buffered returns how many bytes stand in the connection's buffer, behind the head
+// that was read: a body has begun to arrive when there are any.
+func (c *ClientConn) Buffered() int { return len(c.in.buffered()) }
+
 // WriteHead begins a request. The head stays here until the first Write, Flush or
 // Finish. The body's length is r.Length; Host and Upgrade are written as fields.
 func (c *ClientConn) WriteHead(r *message.Request) error {

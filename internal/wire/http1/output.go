@@ -34,10 +34,15 @@ type output struct {
 	left    int64 // of byLength
 	sent    int64
 	err     error // of the first write that failed
+	armed   bool  // the stream has a write deadline of ours
 }
 
 // begin makes o ready for the next message.
 func (o *output) begin(timeout time.Duration) {
+	if timeout == 0 && o.armed {
+		o.s.SetWriteDeadline(time.Time{})
+		o.armed = false
+	}
 	o.timeout, o.mode, o.left, o.sent = timeout, noBody, 0, 0
 }
 
@@ -63,6 +68,7 @@ func (o *output) release() {
 func (o *output) arm() {
 	if o.timeout > 0 {
 		o.s.SetWriteDeadline(o.s.Loop().Now().Add(o.timeout))
+		o.armed = true
 	}
 }
 

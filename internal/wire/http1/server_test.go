@@ -305,3 +305,53 @@ var conversations = []struct {
 }
 
 var preface_ = strings.ReplaceAll(preface, "\r\n", "\n")
+
+// TestLimitsOfOpenConnections holds that new limits reach a connection that was
+// open before.
+func TestLimitsOfOpenConnections(t *testing.T) {
+	l := engine(t, loop.Goroutines).Next()
+	s := newScript()
+	st := &memStream{l: l}
+	get := "GET /" + strings.Repeat("x", 100) + " HTTP/1.1\r\nHost: a\r\n\r\n"
+	onLoop(t, l, func() {
+		Serve(st, &s.cfg)
+		for _, line := range []int{200, 50} {
+			s.lim.MaxLine = line
+			st.in = pieces(get, 0)
+			st.wake()
+		}
+	})
+	if len(s.seen) != 1 || len(s.refused) != 1 || s.refused[0] != LineTooLong || !st.closed {
+		t.Errorf("saw %d, refused %v, closed %v", len(s.seen), s.refused, st.closed)
+	}
+}
+
+// TestContinueOnlyWhenNeeded holds that a client that has sent its body is not told
+// to.
+func TestContinueOnlyWhenNeeded(t *testing.T) {
+	l := engine(t, loop.Goroutines).Next()
+	s := newScript()
+	st := converse(t, l, s, "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello", 0, true)
+	if got := lines(string(st.out)); got != ok {
+		t.Errorf("answered %q", got)
+	}
+}
+
+// TestOneWrite holds how often a usual answer is written: once.
+func TestOneWrite(t *testing.T) {
+	l := engine(t, loop.Goroutines).Next()
+	for _, size := range []int{0, 10, 4096, 4097, 100000} {
+		sent := int64(0)
+		cfg := ServerConfig{Handler: handlerFunc(func(_ *message.Request, w message.Writer) {
+			w.WriteHead(&message.Response{Status: 200, Length: int64(size)})
+			w.Write(make([]byte, size))
+			w.Finish(nil)
+			sent = w.Sent()
+		})}
+		st := &memStream{l: l, in: pieces("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 0), eof: true}
+		onLoop(t, l, func() { Serve(st, &cfg) })
+		if st.writes != 1 || len(st.out) < size || sent != int64(len(st.out)) {
+			t.Errorf("%d bytes: %d writes of %d bytes, said to be %d", size, st.writes, len(st.out), sent)
+		}
+	}
+}
