@@ -30,7 +30,8 @@ type ClientConn struct {
 	begun   bool // a request was written
 	sent    bool // it was written whole
 	got     bool // the final head was read
-	failed  bool // nothing can follow
+	failed  bool // nothing more can be read
+	cutOff  bool // the request could not be written whole; its answer may still come
 	upgrade bool // the request asks for another protocol
 	status  int
 	interim int
@@ -64,9 +65,9 @@ func (c *ClientConn) Close() error {
 // stands unread in its buffer. What has come since, Stream().Quiet tells.
 func (c *ClientConn) Reusable() bool {
 	if !c.begun {
-		return !c.failed
+		return !c.failed && !c.cutOff
 	}
-	return c.sent && c.got && c.body.done && !c.failed && !c.cut && c.status != 101 &&
+	return c.sent && c.got && c.body.done && !c.failed && !c.cutOff && !c.cut && c.status != 101 &&
 		c.out.err == nil && len(c.in.buffered()) == 0
 }
 
@@ -146,7 +147,7 @@ func (c *ClientConn) Write(p []byte) (int, error) {
 		return 0, ErrSequence
 	}
 	if err := c.out.write(p); err != nil {
-		c.failed = true
+		c.cutOff = true
 		return 0, err
 	}
 	return len(p), nil
@@ -164,9 +165,7 @@ func (c *ClientConn) WriteLast(p []byte, trailer *message.Header) error {
 		return ErrSequence
 	}
 	err := c.out.finish(p, trailer)
-	if c.sent = err == nil; err != nil {
-		c.failed = true
-	}
+	c.sent, c.cutOff = err == nil, err != nil
 	return err
 }
 
@@ -174,6 +173,9 @@ func (c *ClientConn) WriteLast(p []byte, trailer *message.Header) error {
 // each call, then the final one, whose body is r.Body. Method is that of the
 // request; maxHead bounds the bytes of the head. The strings of r are valid until
 // the next ReadHead, Release or WriteHead.
+//
+// It may be called before the request is written whole, and also when writing it
+// has failed: a server that refuses a body answers and closes.
 //
 // The error is ErrClosed when the connection ended before the first byte.
 func (c *ClientConn) ReadHead(r *message.Response, method string, maxHead int) error {

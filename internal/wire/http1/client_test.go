@@ -264,8 +264,8 @@ func roundTrip(c *ClientConn, r *message.Request, body string) (string, error) {
 	return string(b), err
 }
 
-// TestEarlyAnswer holds that a head can be read while the request is being written,
-// and that such a connection is not used again.
+// TestEarlyAnswer holds that a head can be read while the request is being written
+// and after writing has failed, and that such a connection is not used again.
 func TestEarlyAnswer(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind loop.Kind) {
 		s := serve(t, kind, newScript())
@@ -278,7 +278,6 @@ func TestEarlyAnswer(t *testing.T) {
 			}
 			c := NewClient(st)
 			c.WriteHead(&message.Request{Method: "POST", Target: "/unread", Host: "a", Length: 100 << 20})
-			gone := false
 			l.Go(func(any) {
 				piece := make([]byte, 1<<20)
 				for range 100 {
@@ -286,14 +285,24 @@ func TestEarlyAnswer(t *testing.T) {
 						break
 					}
 				}
-				gone = true
 			}, nil)
 			var resp message.Response
-			if err := c.ReadHead(&resp, "POST", 4096); err != nil || resp.Status != 200 {
-				t.Errorf("status %d, %v", resp.Status, err)
+			if err := c.ReadHead(&resp, "POST", 4096); err != nil || resp.Status != 200 || c.Reusable() {
+				t.Errorf("status %d, %v, reusable %v", resp.Status, err, c.Reusable())
 			}
-			if gone || c.Reusable() {
-				t.Errorf("upload over %v, reusable %v", gone, c.Reusable())
+			c.Close()
+		})
+		l = engine(t, loop.Goroutines).Next()
+		onLoop(t, l, func() {
+			st := &memStream{l: l, in: pieces("HTTP/1.1 413 X\r\nContent-Length: 0\r\n\r\n", 0), closedWrite: true}
+			c := NewClient(st)
+			c.WriteHead(&message.Request{Method: "POST", Target: "/", Host: "a", Length: 5})
+			if _, err := c.Write([]byte("hello")); err != loop.ErrClosed {
+				t.Errorf("Write: %v", err)
+			}
+			var resp message.Response
+			if err := c.ReadHead(&resp, "POST", 4096); err != nil || resp.Status != 413 || c.Reusable() {
+				t.Errorf("status %d, %v, reusable %v", resp.Status, err, c.Reusable())
 			}
 			c.Close()
 		})

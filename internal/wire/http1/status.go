@@ -33,6 +33,3 @@ var statusLines = func() (t [1000]string) {
 
 // statusLine returns the first line of a response.
 func statusLine(status int) string { return statusLines[status] }
-
-// Reason returns the words that go with a status, or "".
-func Reason(status int) string { return reasons[status] }
