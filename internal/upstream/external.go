@@ -88,7 +88,7 @@ func (p *Pool) Resolved() bool {
 // Resolve waits until the name of an ExternalName was looked up, whatever came of it,
 // for five seconds at most. It blocks: on a loop it goes through Await.
 func (p *Pool) Resolve() {
-	if p.external == nil {
+	if p.external == nil || p.set.resolver == nil {
 		return
 	}
 	select {

@@ -204,3 +204,18 @@ func TestExternalIgnoresGivenEndpoints(t *testing.T) {
 		}
 	})
 }
+
+// TestNoLoopsNoLookups: a set that is only looked at asks nobody, and says that it does
+// not know.
+func TestNoLoopsNoLookups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSet(nil)
+		defer s.Close()
+		s.Apply([]model.Upstream{{Name: "ext", External: "a.test", ExternalP: 80}}, DefaultKeepAlive)
+		begin := time.Now()
+		s.Pool("ext").Resolve()
+		if p := s.Pool("ext"); p.Resolved() || !p.Empty() || time.Since(begin) != 0 {
+			t.Errorf("resolved %v, empty %v, after %v", p.Resolved(), p.Empty(), time.Since(begin))
+		}
+	})
+}

@@ -45,7 +45,9 @@ func newPool(s *Set, up *model.Upstream) *Pool {
 	p.view.Store(&view{sticky: up.Sticky})
 	if up.External != "" {
 		p.external = newExternal(p, up.External, up.ExternalP)
-		go p.external.run()
+		if s.resolver != nil {
+			go p.external.run()
+		}
 	}
 	return p
 }

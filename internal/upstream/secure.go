@@ -2,12 +2,16 @@ package upstream
 
 import (
 	"crypto/tls"
-	"errors"
 
 	"github.com/pierhead/pierhead/internal/loop"
+	"github.com/pierhead/pierhead/internal/wire/tlsconn"
 )
 
-// secure makes a TLS connection of a plain one.
-func secure(loop.Stream, *tls.Config) (loop.Stream, error) {
-	return nil, errors.New("TLS to endpoints is not served")
+// secure runs a TLS handshake as client on a connection, under its deadlines.
+func secure(nc *loop.Conn, cfg *tls.Config) (loop.Stream, error) {
+	tc := tlsconn.Client(nc, cfg)
+	if err := tc.Handshake(); err != nil {
+		return nil, err
+	}
+	return tc, nil
 }

@@ -30,7 +30,7 @@ var DefaultKeepAlive = KeepAlive{Idle: 60 * time.Second, Life: time.Hour, Max: 3
 type Set struct {
 	loops    []*loop.Loop
 	keep     *keeper
-	resolver resolver
+	resolver resolver // nil: names are not resolved
 
 	mu    sync.RWMutex
 	pools map[string]*Pool
@@ -38,15 +38,19 @@ type Set struct {
 }
 
 // NewSet returns an empty set whose connections live on these loops, which are all
-// loops of their engine.
+// loops of their engine. One without loops is for looking at: it connects to nobody and
+// resolves no name.
 func NewSet(loops []*loop.Loop) *Set {
-	return &Set{
-		loops:    loops,
-		keep:     newKeeper(len(loops), DefaultKeepAlive),
-		resolver: systemResolver,
-		pools:    map[string]*Pool{},
-		given:    map[string][]netip.AddrPort{},
+	s := &Set{
+		loops: loops,
+		keep:  newKeeper(len(loops), DefaultKeepAlive),
+		pools: map[string]*Pool{},
+		given: map[string][]netip.AddrPort{},
 	}
+	if len(loops) > 0 {
+		s.resolver = systemResolver
+	}
+	return s
 }
 
 // Pool returns the pool of that name, or nil.
