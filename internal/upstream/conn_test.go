@@ -406,7 +406,6 @@ func TestRollingEndpoints(t *testing.T) {
 				as = append(as, servers[(i+k)%4].addr)
 			}
 			give(s, as)
-			on(e.Next(), func() { e.Next().Engine() })
 			for n := served.Load(); served.Load() < n+3 && failed.Load() == nil; {
 				on(e.Loops()[0], func() {})
 			}
