@@ -46,7 +46,7 @@ request: GET https://app.example.com/
 upstream:
 picked: k3
 reply: 200
-  Set-Cookie: route=k3|b19ee05b1e7cc52a4b9b5ee7ce73c9c3; Max-Age=3600; Path=/; Secure; HttpOnly
+  Set-Cookie: route=k3|4a3eed8b9fdd31eec0786e1c1f7a96bc; Max-Age=3600; Path=/; Secure; HttpOnly
 `,
 })
 
