@@ -198,6 +198,20 @@ func (c *client) end() (code xhttp2.ErrCode, said bool) {
 	}
 }
 
+// sentAway reports whether GOAWAY or the end has come, without waiting.
+func (c *client) sentAway() bool {
+	for {
+		select {
+		case e, ok := <-c.events:
+			if !ok || e.err != nil || e.Type == xhttp2.FrameGoAway {
+				return true
+			}
+		default:
+			return false
+		}
+	}
+}
+
 // encode makes a field block of names and values in turn.
 func (c *client) encode(fields ...string) []byte {
 	c.block.Reset()
