@@ -216,6 +216,9 @@ func parseCIDRs(s string) ([]netip.Prefix, error) {
 			list = append(list, p)
 		}
 	}
+	if s != "" && len(list) == 0 { // it is meant to be a list: none would let all in
+		return nil, fmt.Errorf("%q names no address", s)
+	}
 	return list, nil
 }
 

@@ -1,0 +1,159 @@
+package policy
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/pierhead/pierhead/internal/exchange"
+)
+
+var update = flag.Bool("update", false, "rewrite the generated parts of docs")
+
+// page compares what stands between the markers of a page with want, or rewrites
+// it.
+func page(t *testing.T, file, marker, want string) {
+	t.Helper()
+	path := "../../docs/" + file
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, end := "<!-- "+marker+": made by go test ./internal/policy -update -->\n", "<!-- end of "+marker+" -->"
+	before, rest, ok := strings.Cut(string(text), begin)
+	got, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("docs/%s has no markers %q and %q", file, begin, end)
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if got != want {
+		t.Errorf("docs/%s does not list %s as they are: run make update", file, marker)
+	}
+}
+
+func TestAnnotationsPage(t *testing.T) {
+	page(t, "annotations.md", "annotations", manual(OnRoute))
+	page(t, "annotations.md", "not served", notServed(knownAnnotations))
+}
+
+func TestConfigMapPage(t *testing.T) {
+	page(t, "configmap.md", "keys", manual(OnController))
+	page(t, "configmap.md", "not served", notServed(knownConfig))
+	page(t, "configmap.md", "variables", "`$"+strings.Join(exchange.Variables(), "` `$")+"`\n")
+}
+
+// manual is the section of every unit that has keys of the scope.
+func manual(scope Scope) string {
+	var b strings.Builder
+	for _, u := range Units() {
+		var rows []string
+		for _, k := range u.Keys {
+			if d := k.decl(); d.Scope&scope != 0 && d.unit == u.Name {
+				rows = append(rows, row(d, scope))
+			}
+		}
+		if rows == nil {
+			continue
+		}
+		fmt.Fprintf(&b, "\n### %s\n\n%s\n\nFollows: %s.\n\n", u.Name, u.Doc, u.Follows)
+		if scope == OnRoute {
+			b.WriteString("| annotation | type | default | bad value | meaning |\n|---|---|---|---|---|\n")
+		} else {
+			b.WriteString("| key | type | default | meaning |\n|---|---|---|---|\n")
+		}
+		b.WriteString(strings.Join(rows, ""))
+		b.WriteString(shownExample(u, scope))
+	}
+	return b.String() + "\n"
+}
+
+func row(d *Decl, scope Scope) string {
+	name := "`" + d.Name + "`"
+	doc := d.Doc
+	if scope == OnRoute && len(d.Aliases) > 0 {
+		doc += " Also written `" + strings.Join(d.Aliases, "`, `") + "`."
+	}
+	def := d.Default
+	if d.Name == "log-format-upstream" {
+		def = "see below"
+	}
+	if def != "" {
+		def = "`" + def + "`"
+	}
+	if scope == OnRoute && d.Scope&OnController != 0 {
+		def = strings.TrimSpace(def + " or the ConfigMap's")
+	}
+	cells := []string{name, d.Type, def}
+	if scope == OnRoute {
+		cells = append(cells, d.OnBad.String())
+	}
+	return "| " + strings.ReplaceAll(strings.Join(append(cells, doc), " | "), "\n", " ") + " |\n"
+}
+
+// shownExample is the example of a unit, on the page where its first part belongs.
+func shownExample(u *Unit, scope Scope) string {
+	files := txtar.Parse([]byte(u.Example)).Files
+	onRoute := slices.ContainsFunc(files, func(f txtar.File) bool { return f.Name == "annotations" })
+	if len(files) == 0 || onRoute != (scope == OnRoute) {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("\n")
+	for _, f := range files {
+		fmt.Fprintf(&b, "```text\n# %s\n%s```\n", f.Name, f.Data)
+	}
+	return b.String()
+}
+
+// notServed lists names that are known and not served, by what is said about them.
+func notServed(t table) string {
+	by := map[string][]string{}
+	for name, k := range t {
+		reason, remedy := k.words()
+		if remedy != "" {
+			reason += "; " + remedy
+		}
+		if k.closes != nil {
+			reason += "; closes the route where it may be a guard"
+		}
+		if k.rejects != nil {
+			reason += "; the Ingress is not served"
+		}
+		by[reason] = append(by[reason], "`"+name+"`")
+	}
+	var reasons []string
+	for r, names := range by {
+		slices.Sort(names)
+		reasons = append(reasons, r)
+	}
+	slices.Sort(reasons)
+	var b strings.Builder
+	b.WriteString("\n| name | what Pierhead says |\n|---|---|\n")
+	for _, r := range reasons {
+		fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(by[r], " "), r)
+	}
+	return b.String() + "\n"
+}
+
+func TestWordsOfDocuments(t *testing.T) {
+	for _, u := range Units() {
+		if u.Doc == "" || !strings.HasSuffix(u.Doc, ".") || u.Follows == "" {
+			t.Errorf("%s says too little about itself: %q, follows %q", u.Name, u.Doc, u.Follows)
+		}
+	}
+	for _, d := range Decls() {
+		if !strings.HasSuffix(d.Doc, ".") {
+			t.Errorf("%s is told by %q, which is no sentence", d.Name, d.Doc)
+		}
+	}
+}
