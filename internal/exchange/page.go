@@ -35,6 +35,7 @@ var pages = func() (t [lastPage - firstPage + 1]struct{ plain, named []byte }) {
 // nginxTitles are the titles that differ from the reason phrases of RFC 9110.
 var nginxTitles = map[int]string{
 	302: "302 Found",
+	405: "405 Not Allowed",
 	408: "408 Request Time-out",
 	413: "413 Request Entity Too Large",
 	414: "414 Request-URI Too Large",

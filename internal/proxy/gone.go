@@ -1,0 +1,66 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+
+	"github.com/pierhead/pierhead/internal/exchange"
+	"github.com/pierhead/pierhead/internal/loop"
+	"github.com/pierhead/pierhead/internal/upstream"
+	"github.com/pierhead/pierhead/internal/wire/http1"
+	"github.com/pierhead/pierhead/internal/wire/http2"
+)
+
+var errClientGone = errors.New("client closed the connection before the answer")
+
+// watchClient has the connection to the endpoint closed when the client gives up, as
+// far as the codec tells by itself (HTTP/2). An HTTP/1 client is watched by
+// awaitHead, since its connection is not read meanwhile.
+func (t *trip) watchClient(c *upstream.Conn) {
+	if g, ok := t.w.(http2.Goner); ok {
+		t.watched = c
+		g.OnGone(clientGone, t)
+	}
+}
+
+func (t *trip) unwatchClient() {
+	if t.watched != nil {
+		t.watched = nil
+		t.w.(http2.Goner).OnGone(nil, nil)
+	}
+}
+
+func clientGone(arg any) {
+	t := arg.(*trip)
+	if c := t.watched; c != nil {
+		t.gone = true
+		c.Stream().Close() // wakes whoever waits for the endpoint
+	}
+}
+
+// awaitHead waits until the answer begins, or the client gives up.
+func (t *trip) awaitHead(c *upstream.Conn, f *exchange.Forward, up *upload) error {
+	s := c.Stream()
+	if up != nil && !up.over {
+		s.SetReadDeadline(time.Time{}) // until the whole request is there: upload.end
+		return s.WaitRead()
+	}
+	s.SetReadDeadline(t.slot.loop.Now().Add(f.ReadTimeout))
+	w, ok := t.w.(http1.Streamer)
+	if !ok {
+		return s.WaitRead()
+	}
+	client := w.Stream()
+	for !s.Ready() {
+		if loop.Gone(client) {
+			return &clientError{errClientGone}
+		}
+		if client.Ready() && !client.Quiet() { // it has sent its next request already
+			return s.WaitRead()
+		}
+		if err := loop.WaitEither(client, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
