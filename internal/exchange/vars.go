@@ -322,11 +322,9 @@ func sslCipher(b []byte, x *Exchange, _ string) []byte {
 }
 
 func proxyAddXForwardedFor(b []byte, x *Exchange, _ string) []byte {
-	if n := len(b); true {
-		b = appendJoined(b, &x.In.Header, "x-forwarded-for", ", ")
-		if len(b) > n {
-			b = append(b, ", "...)
-		}
+	n := len(b)
+	if b = appendJoined(b, &x.In.Header, "x-forwarded-for", ", "); len(b) > n {
+		b = append(b, ", "...)
 	}
 	return appendAddr(b, x.ClientIP)
 }

@@ -157,3 +157,39 @@ func TestWordsOfDocuments(t *testing.T) {
 		}
 	}
 }
+
+func TestOrderOfPolicies(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("\n| policy | phase of its request half | also changes answers |\n|---|---|---|\n")
+	for _, p := range order {
+		phase, answers := "none: it sets how requests are sent on", ""
+		if c, ok := p.(Builder); ok && p.PolicyName() != "no-access-log" {
+			phase = c.Phase().String()
+		}
+		if responds[p.PolicyName()] {
+			answers = "yes"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", p.PolicyName(), phase, answers)
+	}
+	page(t, "phases.md", "policies", b.String()+"\n")
+}
+
+// responds lists the policies whose steps have a response half, which
+// TestRespondsIsTrue holds.
+var responds = map[string]bool{"cors": true, "sticky": true, "auth-cookies": true, "server": true, "hsts": true}
+
+func TestRespondsIsTrue(t *testing.T) {
+	for _, p := range order {
+		b, ok := p.(Builder)
+		if !ok {
+			continue
+		}
+		step, err := b.Build(&Env{Route: &exchange.Route{Path: "/x", TLS: true}, State: exchange.NewState()})
+		if err != nil || step == nil {
+			continue // needs more than an empty policy; those change no answers
+		}
+		if _, ok := step.(exchange.ResponseStep); ok != responds[p.PolicyName()] {
+			t.Errorf("%s changes answers: %v", p.PolicyName(), ok)
+		}
+	}
+}
