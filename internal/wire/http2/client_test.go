@@ -282,10 +282,10 @@ func (c *client) reply(id uint32) (r reply) {
 			r.head = e
 		case e.Type == xhttp2.FrameData:
 			r.body += string(e.data)
-			if len(e.data) > 0 {
-				c.ok(c.fr.WriteWindowUpdate(0, uint32(len(e.data))))
+			if len(e.data) > 0 { // the server may have ended the connection: no matter
+				c.fr.WriteWindowUpdate(0, uint32(len(e.data)))
 				if !e.ends() {
-					c.ok(c.fr.WriteWindowUpdate(id, uint32(len(e.data))))
+					c.fr.WriteWindowUpdate(id, uint32(len(e.data)))
 				}
 			}
 		}
