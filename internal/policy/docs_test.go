@@ -176,7 +176,7 @@ func TestOrderOfPolicies(t *testing.T) {
 
 // responds lists the policies whose steps have a response half, which
 // TestRespondsIsTrue holds.
-var responds = map[string]bool{"cors": true, "sticky": true, "auth-cookies": true, "server": true, "hsts": true}
+var responds = map[string]bool{"cors": true, "sticky": true, "auth-cookies": true, "hsts": true}
 
 func TestRespondsIsTrue(t *testing.T) {
 	for _, p := range order {

@@ -42,10 +42,9 @@ var order = []model.Policy{
 	&Sticky{},
 	// Respond
 	&AuthCookies{},
-	&Server{},
 	&HSTS{},
 	// without a step
-	&Satisfy{},
+	&Satisfy{}, &Server{},
 	&Timeouts{}, &BodySize{}, &Retries{}, &AccessLog{},
 }
 

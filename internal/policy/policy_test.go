@@ -276,7 +276,7 @@ func TestDefaults(t *testing.T) {
 	for _, p := range r.Policies {
 		got = append(got, p.PolicyName())
 	}
-	want := []string{"client", "ssl-redirect", "forwarded-headers", "server", "hsts"}
+	want := []string{"client", "ssl-redirect", "forwarded-headers", "hsts"}
 	if !slices.Equal(got, want) {
 		t.Errorf("a plain route has %v, want %v", got, want)
 	}

@@ -39,9 +39,6 @@ var (
 	logOffHTTP    = Bool("disable-http-access-log", false, "No access log for HTTP.", only)
 	logDefault    = Bool("enable-access-log-for-default-backend", false, "Log requests that no Ingress takes.", only)
 	logSkip       = List("skip-access-log-urls", nil, "request URIs", "Requests with exactly these URIs are not logged.", nil, only)
-	serverTokens  = Bool("server-tokens", false, "Tell this server's name in Server and on error pages.", only)
-	backendServer = Bool("allow-backend-server-header", false, "Pass the endpoint's Server field on.", only)
-	requestID     = Bool("generate-request-id", true, "Make an X-Request-ID when the client sends none.", only)
 )
 
 var _ = Register(Unit{
