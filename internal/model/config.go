@@ -30,8 +30,10 @@ type Controller struct {
 	Hosts     []Host // sorted by Name; Name "" is the catch-all and always there
 	Settings  Settings
 	Publish   string // namespace/name of the Service whose addresses go to the Ingresses' status
-	Ingresses []Origin
-	Origin    Origin
+	// PublishAddresses go to the Ingresses' status instead of those of Publish.
+	PublishAddresses []string `json:",omitempty"`
+	Ingresses        []Origin // served, the oldest first
+	Origin           Origin
 }
 
 // Listener is one port of a controller.
@@ -137,6 +139,7 @@ type Upstream struct {
 	Balance   string // "round_robin"
 	External  string // name of an ExternalName Service, resolved at run time; else ""
 	ExternalP uint16 // its port
+	ServiceIP bool   `json:",omitempty"` // its only endpoint is the address of the Service
 	Sticky    *Sticky
 	Origin    Origin
 }

@@ -18,8 +18,8 @@ import (
 
 // What one file may hold, so that aliases cannot blow it up.
 const (
-	maxNodes = 4 << 20  // values, those reached by aliases counted each time
-	maxText  = 64 << 20 // bytes of JSON of one object
+	maxAliased = 1 << 17  // values reached by aliases, counted each time
+	maxText    = 64 << 20 // bytes of JSON of one object
 )
 
 // decoder writes the nodes of one object as the JSON of a Go type, and notes every
@@ -30,7 +30,7 @@ type decoder struct {
 	base     int // lines of the file before the document
 	lines    translate.Lines
 	secret   bool // values must not be shown
-	nodes    *int // values read so far in the file
+	aliased  *int // values reached by aliases so far in the file
 	problems []model.Problem
 	refused  bool
 }
@@ -41,6 +41,7 @@ type position struct {
 	json  string // as encoding/json tells it: spec.ports.port
 	owner string // Go name of the struct around it
 	text  bool   // a value of a map of texts, where numbers are taken as text
+	alias bool   // reached by an alias
 	depth int
 }
 
@@ -60,10 +61,12 @@ func (d *decoder) value(n *yaml.Node, t reflect.Type, at position) {
 			d.tooLarge(n, at)
 			return
 		}
-		n = n.Alias
+		n, at.alias = n.Alias, true
 	}
-	*d.nodes++
-	if *d.nodes > maxNodes || d.out.Len() > maxText || at.depth > maxDepth {
+	if at.alias {
+		*d.aliased++
+	}
+	if *d.aliased > maxAliased || d.out.Len() > maxText || at.depth > maxDepth {
 		d.tooLarge(n, at)
 		return
 	}

@@ -83,7 +83,7 @@ func separates(line []byte) bool {
 }
 
 // parseYAML parses one piece. It may still hold several documents, such as after a
-// "..." line.
+// "..." line; of a piece with an error nothing is taken.
 func parseYAML(text []byte) (roots []*yaml.Node, broken *syntaxError) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -99,7 +99,7 @@ func parseYAML(text []byte) (roots []*yaml.Node, broken *syntaxError) {
 		}
 		if err != nil {
 			line, msg := errorLine(text, err)
-			return roots, &syntaxError{line: line, msg: msg}
+			return nil, &syntaxError{line: line, msg: msg}
 		}
 		if n.Kind == yaml.DocumentNode && len(n.Content) == 1 {
 			roots = append(roots, n.Content[0])

@@ -68,8 +68,8 @@ func (d *decoder) merged(n *yaml.Node, ps []pair, index map[string]int, depth in
 		}
 		for _, src := range sources {
 			src = resolve(src)
-			*d.nodes += len(src.Content)
-			if src.Kind != yaml.MappingNode || *d.nodes > maxNodes {
+			*d.aliased += len(src.Content)
+			if src.Kind != yaml.MappingNode || *d.aliased > maxAliased {
 				continue
 			}
 			for j := 0; j+1 < len(src.Content); j += 2 {

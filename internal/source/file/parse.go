@@ -32,7 +32,7 @@ type parsed struct {
 // parser reads the documents of one file.
 type parser struct {
 	file    string
-	nodes   int
+	aliased int
 	ignored map[string]bool // kinds told to be ignored
 	parsed
 }
@@ -42,7 +42,7 @@ func parse(name string, text []byte) parsed {
 	p := &parser{file: name, ignored: map[string]bool{}}
 	docs, broken := documents(text)
 	for _, doc := range docs {
-		p.object(resolve(doc.root), doc.line, "", 0)
+		p.object(resolve(doc.root), doc.line, listing{})
 	}
 	for _, b := range broken {
 		p.broken = true
@@ -60,9 +60,16 @@ func fileOrigin(name string, line int) model.Origin {
 	return model.Origin{Kind: "File", Name: name, File: name, Line: line}
 }
 
+// listing is what a list says of its items.
+type listing struct {
+	implied string // version and kind
+	depth   int
+	alias   bool // reached by an alias
+}
+
 // object reads one object, or each item of a list. base is how many lines stand
-// before the document; kind is what a typed list implies.
-func (p *parser) object(n *yaml.Node, base int, implied string, depth int) {
+// before the document.
+func (p *parser) object(n *yaml.Node, base int, in listing) {
 	if n.Kind == yaml.ScalarNode && scalarKind(n) == "null" {
 		return // an empty document
 	}
@@ -71,19 +78,25 @@ func (p *parser) object(n *yaml.Node, base int, implied string, depth int) {
 		return
 	}
 	version, kind := getText(n, "apiVersion"), getText(n, "kind")
-	if version == "" && kind == "" && implied != "" {
-		version, kind, _ = strings.Cut(implied, " ")
+	if version == "" && kind == "" && in.implied != "" {
+		version, kind, _ = strings.Cut(in.implied, " ")
 	}
-	if items := get(n, "items"); strings.HasSuffix(kind, "List") && items != nil && items.Kind == yaml.SequenceNode && depth < 8 {
+	if items := get(n, "items"); strings.HasSuffix(kind, "List") && items != nil && items.Kind == yaml.SequenceNode && in.depth < 8 {
 		implied := ""
 		if kind != "List" {
 			implied = version + " " + strings.TrimSuffix(kind, "List")
 		}
 		for _, it := range items.Content {
-			if p.nodes++; p.nodes > maxNodes {
+			alias := in.alias || it.Kind == yaml.AliasNode
+			if alias {
+				p.aliased++
+			}
+			if p.aliased > maxAliased {
+				p.broken = true
+				p.notAnObject(it.Line+base, "items", "the list is too large once its aliases are followed; the rest is not read")
 				return
 			}
-			p.object(resolve(it), base, implied, depth+1)
+			p.object(resolve(it), base, listing{implied, in.depth + 1, alias})
 		}
 		return
 	}
@@ -93,7 +106,7 @@ func (p *parser) object(n *yaml.Node, base int, implied string, depth int) {
 	case version == "":
 		p.notAnObject(n.Line+base, "apiVersion", "this is no Kubernetes object; Kubernetes would answer: apiVersion not set")
 	default:
-		p.known(n, base, version, kind)
+		p.known(n, base, version, kind, in.alias)
 	}
 }
 
@@ -105,7 +118,7 @@ func (p *parser) notAnObject(line int, field, reason string) {
 }
 
 // known reads an object that has a version and a kind.
-func (p *parser) known(n *yaml.Node, base int, version, kind string) {
+func (p *parser) known(n *yaml.Node, base int, version, kind string, alias bool) {
 	meta := get(n, "metadata")
 	origin := model.Origin{
 		Kind: kind, Namespace: getText(meta, "namespace"), Name: getText(meta, "name"), File: p.file, Line: n.Line + base,
@@ -120,8 +133,8 @@ func (p *parser) known(n *yaml.Node, base int, version, kind string) {
 	} else if origin.Namespace == "" {
 		origin.Namespace = "default"
 	}
-	d := &decoder{origin: origin, base: base, lines: translate.Lines{}, secret: kind == "Secret", nodes: &p.nodes}
-	d.value(n, reflect.TypeOf(obj), position{owner: kind})
+	d := &decoder{origin: origin, base: base, lines: translate.Lines{}, secret: kind == "Secret", aliased: &p.aliased}
+	d.value(n, reflect.TypeOf(obj), position{owner: kind, alias: alias})
 	d.checkNames()
 	if !d.refused {
 		if err := json.Unmarshal(d.out.Bytes(), obj); err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -42,7 +43,11 @@ type state struct {
 
 // New returns a source of the files and of all manifests in the folders.
 func New(paths ...string) *Source {
-	return &Source{paths: paths, files: map[string]*state{}}
+	clean := make([]string, len(paths))
+	for i, p := range paths {
+		clean[i] = filepath.Clean(p)
+	}
+	return &Source{paths: clean, files: map[string]*state{}}
 }
 
 // Load reads all files and returns their objects. A file or object that cannot be

@@ -1,0 +1,42 @@
+package translate
+
+import (
+	"fmt"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/pierhead/pierhead/internal/model"
+)
+
+// checkAddresses tells the owners of endpoints whose address is none, which the API
+// server would refuse.
+func (o *Objects) checkAddresses(r *report) {
+	for _, e := range o.slices.sorted() {
+		if e.value.AddressType == discoveryv1.AddressTypeFQDN {
+			r.add(model.Warning, e.at("addressType"), "addressType", "FQDN", "endpoints that are names are left out, as in ingress-nginx", "")
+			continue
+		}
+		if e.value.Labels[discoveryv1.LabelServiceName] == "" {
+			r.add(model.Warning, e.origin, "metadata.labels["+discoveryv1.LabelServiceName+"]", "",
+				"the slice belongs to no Service and has no effect", "add the label with the name of the Service")
+		}
+		for i, ep := range e.value.Endpoints {
+			for j, a := range ep.Addresses {
+				o.checkAddress(r, a, e.at, fmt.Sprintf("endpoints[%d].addresses[%d]", i, j))
+			}
+		}
+	}
+	for _, e := range o.endpoints.sorted() {
+		for i, s := range e.value.Subsets {
+			for j, a := range s.Addresses {
+				o.checkAddress(r, a.IP, e.at, fmt.Sprintf("subsets[%d].addresses[%d].ip", i, j))
+			}
+		}
+	}
+}
+
+func (o *Objects) checkAddress(r *report, text string, at func(string) model.Origin, field string) {
+	if !isAddress(text) {
+		r.add(model.Error, at(field), field, text, "the endpoint is left out; Kubernetes would answer: must be a valid IP address", "write an address")
+	}
+}

@@ -1,0 +1,143 @@
+package translate
+
+import (
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/pierhead/pierhead/internal/model"
+)
+
+// Endpoints returns the ready endpoints of each upstream of the Config, also where
+// there are none. Names of ExternalName Services are resolved elsewhere.
+func Endpoints(o *Objects, cfg *model.Config) []model.EndpointSet {
+	slicesOf := slicesByService(o)
+	sets := make([]model.EndpointSet, 0, len(cfg.Upstreams))
+	for _, u := range cfg.Upstreams {
+		s := model.EndpointSet{Upstream: u.Name}
+		if u.External == "" {
+			service := id{u.Namespace, u.Service}
+			s.Endpoints = o.ready(slicesOf[service], service, u.Port, u.ServiceIP)
+		}
+		sets = append(sets, s)
+	}
+	return sets
+}
+
+// slicesByService sorts the EndpointSlices by the Service they belong to.
+func slicesByService(o *Objects) map[id][]*discoveryv1.EndpointSlice {
+	m := map[id][]*discoveryv1.EndpointSlice{}
+	for i, e := range o.slices {
+		if service := e.value.Labels[discoveryv1.LabelServiceName]; service != "" {
+			m[id{i.namespace, service}] = append(m[id{i.namespace, service}], e.value)
+		}
+	}
+	return m
+}
+
+// ready returns the addresses of a Service port, sorted and each once. Endpoints
+// objects count when there is no EndpointSlice, and neither does where the address of
+// the Service is wanted and there is one.
+func (o *Objects) ready(own []*discoveryv1.EndpointSlice, service id, portName string, serviceIP bool) []netip.AddrPort {
+	svc := o.services[service]
+	if svc == nil || svc.value.Spec.Type == corev1.ServiceTypeExternalName {
+		return nil
+	}
+	port := findPort(svc.value, portName)
+	if port == nil || (port.Protocol != "" && port.Protocol != corev1.ProtocolTCP) {
+		return nil
+	}
+	if serviceIP && isAddress(svc.value.Spec.ClusterIP) {
+		return appendAddr(nil, svc.value.Spec.ClusterIP, []int32{port.Port})
+	}
+	var as []netip.AddrPort
+	for _, s := range own {
+		as = append(as, ofSlice(s, port)...)
+	}
+	if e := o.endpoints[service]; e != nil && len(own) == 0 {
+		for _, subset := range e.value.Subsets {
+			as = append(as, ofSubset(subset, port)...)
+		}
+	}
+	slices.SortFunc(as, netip.AddrPort.Compare)
+	return slices.Compact(as)
+}
+
+// ofSlice returns the ready addresses of one slice: those that are not said to be
+// unready.
+func ofSlice(s *discoveryv1.EndpointSlice, port *corev1.ServicePort) []netip.AddrPort {
+	if s.AddressType == discoveryv1.AddressTypeFQDN {
+		return nil
+	}
+	var numbers []int32
+	for _, p := range s.Ports {
+		if p.Protocol == nil || *p.Protocol == corev1.ProtocolTCP {
+			numbers = append(numbers, targetOf(port, p.Name, p.Port))
+		}
+	}
+	if len(s.Ports) == 0 {
+		numbers = append(numbers, numericTarget(port))
+	}
+	var as []netip.AddrPort
+	for _, e := range s.Endpoints {
+		if e.Conditions.Ready != nil && !*e.Conditions.Ready {
+			continue
+		}
+		for _, text := range e.Addresses {
+			as = appendAddr(as, text, numbers)
+		}
+	}
+	return as
+}
+
+// targetOf returns the number that one port of a slice gives for a Service port: its
+// own when the names agree, else the Service's numeric target, else 0.
+func targetOf(port *corev1.ServicePort, name *string, number *int32) int32 {
+	if number != nil && (port.Name == "" || (name != nil && *name == port.Name)) {
+		return *number
+	}
+	return numericTarget(port)
+}
+
+// numericTarget returns the target port of a Service port when it is a number, which
+// is the port itself where nobody filled it in, or 0 when it is a name.
+func numericTarget(port *corev1.ServicePort) int32 {
+	switch {
+	case port.TargetPort.Type == intstr.String:
+		return 0
+	case port.TargetPort.IntVal == 0:
+		return port.Port
+	}
+	return port.TargetPort.IntVal
+}
+
+// ofSubset returns the ready addresses of a part of an Endpoints object.
+func ofSubset(s corev1.EndpointSubset, port *corev1.ServicePort) []netip.AddrPort { //nolint:staticcheck // manifests of old hold them
+	var numbers []int32
+	for _, p := range s.Ports {
+		if p.Protocol == "" || p.Protocol == corev1.ProtocolTCP {
+			numbers = append(numbers, targetOf(port, &p.Name, &p.Port))
+		}
+	}
+	var as []netip.AddrPort
+	for _, a := range s.Addresses {
+		as = appendAddr(as, a.IP, numbers)
+	}
+	return as
+}
+
+func appendAddr(as []netip.AddrPort, text string, numbers []int32) []netip.AddrPort {
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return as
+	}
+	for _, n := range numbers {
+		if n > 0 && n < 1<<16 {
+			as = append(as, netip.AddrPortFrom(addr.Unmap(), uint16(n)))
+		}
+	}
+	return as
+}

@@ -1,0 +1,19 @@
+package translate
+
+import (
+	"cmp"
+	"slices"
+)
+
+// oldestFirst orders Ingresses as ingress-nginx does: by age, and of the same age
+// by namespace/name, the last first.
+func oldestFirst(s set[ingress]) []*entry[ingress] {
+	es := s.sorted()
+	slices.SortStableFunc(es, func(a, b *entry[ingress]) int {
+		return cmp.Or(
+			a.value.CreationTimestamp.Compare(b.value.CreationTimestamp.Time),
+			cmp.Compare(b.id.String(), a.id.String()),
+		)
+	})
+	return es
+}
