@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/pierhead/pierhead/internal/loop"
+	"github.com/pierhead/pierhead/internal/wire/tlsconn"
 )
 
 // TestH2spec runs the public conformance suite, all of it and strictly, over TLS and
@@ -28,11 +30,11 @@ func TestH2spec(t *testing.T) {
 			t.Parallel()
 			runH2spec(t, tool, listen(t, kind, cfg).String())
 		})
+		t.Run("TLS "+string(kind), func(t *testing.T) {
+			t.Parallel()
+			runH2spec(t, tool, "-tls", listenTLS(t, kind, cfg))
+		})
 	}
-	t.Run("TLS", func(t *testing.T) {
-		t.Parallel()
-		runH2spec(t, tool, "-tls", listenTLS(t, cfg))
-	})
 }
 
 // buildH2spec builds the suite, which is a module of its own so that nobody else
@@ -61,27 +63,21 @@ func runH2spec(t *testing.T, tool string, args ...string) {
 	}
 }
 
-// listenTLS serves cfg over crypto/tls, one goroutine per connection below.
-func listenTLS(t testing.TB, cfg *ServerConfig) string {
+// listenTLS serves cfg over TLS on a free port of the loopback.
+func listenTLS(t testing.TB, kind loop.Kind, cfg *ServerConfig) string {
 	t.Helper()
-	e := newEngine(t, loop.Goroutines, 1)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	conf := &tls.Config{Certificates: []tls.Certificate{certificate(t)}, NextProtos: []string{"h2"}}
+	ln, err := newEngine(t, kind, 1).Listen(netip.MustParseAddrPort("127.0.0.1:0"), func(c *loop.Conn) {
+		s := tlsconn.Server(c, conf)
+		if s.Handshake() != nil {
+			s.Close()
+			return
+		}
+		Serve(s, cfg)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	t.Cleanup(func() { ln.Close(); <-done })
-	conf := &tls.Config{Certificates: []tls.Certificate{certificate(t)}, NextProtos: []string{"h2"}}
-	go func() {
-		defer close(done)
-		for {
-			nc, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			e.Next().Adopt(tls.Server(nc, conf), func(c *loop.Conn) { Serve(c, cfg) })
-		}
-	}()
 	return ln.Addr().String()
 }
 

@@ -95,56 +95,58 @@ func TestNoPreface(t *testing.T) {
 	c.reply(1)
 }
 
+var streamErrors = []struct {
+	name string
+	send func(c *client)
+	code ErrCode
+}{
+	{"more than Content-Length", func(c *client) {
+		c.headers(1, false, request("POST", "content-length", "3")...)
+		c.data(1, false, "four")
+	}, CodeProtocol},
+	{"less than Content-Length", func(c *client) {
+		c.headers(1, false, request("POST", "content-length", "5")...)
+		c.data(1, true, "four")
+	}, CodeProtocol},
+	{"less than Content-Length, with trailer", func(c *client) {
+		c.headers(1, false, request("POST", "content-length", "5")...)
+		c.data(1, false, "four")
+		c.headers(1, true, "x-sum", "1")
+	}, CodeProtocol},
+	{"trailer that does not end", func(c *client) {
+		c.headers(1, false, request("POST")...)
+		c.headers(1, false, "x-sum", "1")
+	}, CodeProtocol},
+	{"pseudo-header in trailer", func(c *client) {
+		c.headers(1, false, request("POST")...)
+		c.headers(1, true, ":path", "/")
+	}, CodeProtocol},
+	{"large trailer", func(c *client) {
+		c.headers(1, false, request("POST")...)
+		c.headers(1, true, "x-a", string(make([]byte, 0)), "x-b", long(9<<10))
+	}, CodeEnhanceYourCalm},
+	{"DATA after END_STREAM", func(c *client) {
+		c.headers(1, false, request("POST")...)
+		c.data(1, true, "x")
+		c.data(1, true, "x")
+	}, CodeStreamClosed},
+	{"WINDOW_UPDATE of 0", func(c *client) {
+		c.headers(1, false, request("POST")...)
+		c.ok(c.fr.WriteRawFrame(xhttp2.FrameWindowUpdate, 0, 1, make([]byte, 4)))
+	}, CodeProtocol},
+	{"window too large", func(c *client) {
+		c.headers(1, false, request("POST")...)
+		c.ok(c.fr.WriteWindowUpdate(1, maxWindow))
+	}, CodeFlowControl},
+	{"self dependency", func(c *client) {
+		c.headers(1, false, request("POST")...)
+		c.ok(c.fr.WritePriority(1, xhttp2.PriorityParam{StreamDep: 1}))
+	}, CodeProtocol},
+}
+
 // TestStreamErrors holds that errors on one stream leave the others alone.
 func TestStreamErrors(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		send func(c *client)
-		code ErrCode
-	}{
-		{"more than Content-Length", func(c *client) {
-			c.headers(1, false, request("POST", "content-length", "3")...)
-			c.data(1, false, "four")
-		}, CodeProtocol},
-		{"less than Content-Length", func(c *client) {
-			c.headers(1, false, request("POST", "content-length", "5")...)
-			c.data(1, true, "four")
-		}, CodeProtocol},
-		{"less than Content-Length, with trailer", func(c *client) {
-			c.headers(1, false, request("POST", "content-length", "5")...)
-			c.data(1, false, "four")
-			c.headers(1, true, "x-sum", "1")
-		}, CodeProtocol},
-		{"trailer that does not end", func(c *client) {
-			c.headers(1, false, request("POST")...)
-			c.headers(1, false, "x-sum", "1")
-		}, CodeProtocol},
-		{"pseudo-header in trailer", func(c *client) {
-			c.headers(1, false, request("POST")...)
-			c.headers(1, true, ":path", "/")
-		}, CodeProtocol},
-		{"large trailer", func(c *client) {
-			c.headers(1, false, request("POST")...)
-			c.headers(1, true, "x-a", string(make([]byte, 0)), "x-b", long(9<<10))
-		}, CodeEnhanceYourCalm},
-		{"DATA after END_STREAM", func(c *client) {
-			c.headers(1, false, request("POST")...)
-			c.data(1, true, "x")
-			c.data(1, true, "x")
-		}, CodeStreamClosed},
-		{"WINDOW_UPDATE of 0", func(c *client) {
-			c.headers(1, false, request("POST")...)
-			c.ok(c.fr.WriteRawFrame(xhttp2.FrameWindowUpdate, 0, 1, make([]byte, 4)))
-		}, CodeProtocol},
-		{"window too large", func(c *client) {
-			c.headers(1, false, request("POST")...)
-			c.ok(c.fr.WriteWindowUpdate(1, maxWindow))
-		}, CodeFlowControl},
-		{"self dependency", func(c *client) {
-			c.headers(1, false, request("POST")...)
-			c.ok(c.fr.WritePriority(1, xhttp2.PriorityParam{StreamDep: 1}))
-		}, CodeProtocol},
-	} {
+	for _, tt := range streamErrors {
 		t.Run(tt.name, func(t *testing.T) {
 			seen, quit := make(chan error, 2), make(chan struct{})
 			cfg := &ServerConfig{Handler: handlerFunc(func(r *message.Request, w message.Writer) {

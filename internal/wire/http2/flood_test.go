@@ -22,61 +22,66 @@ func waitHandler(r *message.Request, w message.Writer) {
 	}
 }
 
+func post(c *client) { c.headers(1, false, request("POST")...) }
+
+// nth returns the ID of the i-th stream.
+func nth(i int) uint32 { return uint32(2*i + 1) }
+
+var floods = []struct {
+	name  string
+	begin func(c *client)
+	send  func(c *client, i int)
+}{
+	{"CVE-2023-44487 rapid reset", nil, func(c *client, i int) {
+		c.get(nth(i))
+		c.ok(c.fr.WriteRSTStream(nth(i), xhttp2.ErrCodeCancel))
+	}},
+	{"CVE-2025-8671 made to reset by windows", nil, func(c *client, i int) {
+		c.get(nth(i))
+		c.ok(c.fr.WriteRawFrame(xhttp2.FrameWindowUpdate, 0, nth(i), make([]byte, 4)))
+	}},
+	{"CVE-2025-8671 made to reset by DATA", nil, func(c *client, i int) {
+		c.get(nth(i))
+		c.data(nth(i), true, "x")
+	}},
+	{"malformed requests", nil, func(c *client, i int) { c.headers(nth(i), true, request("GET", "connection", "close")...) }},
+	{"refused streams", nil, func(c *client, i int) { c.get(nth(i)) }},
+	{"CVE-2023-45288 CONTINUATION", func(c *client) {
+		c.ok(c.fr.WriteRawFrame(xhttp2.FrameHeaders, 0, 1, c.encode(request("GET")...)))
+	}, func(c *client, i int) {
+		c.ok(c.fr.WriteContinuation(1, false, c.encode(fmt.Sprint("x-", i), long(500))))
+	}},
+	{"CVE-2024-27316 empty CONTINUATION", func(c *client) {
+		c.ok(c.fr.WriteRawFrame(xhttp2.FrameHeaders, 0, 1, c.encode(request("GET")...)))
+	}, func(c *client, i int) { c.ok(c.fr.WriteContinuation(1, false, nil)) }},
+	{"CVE-2019-9512 PING", nil, func(c *client, i int) { c.ok(c.fr.WritePing(false, [8]byte{})) }},
+	{"CVE-2019-9515 SETTINGS", nil, func(c *client, i int) { c.ok(c.fr.WriteSettings()) }},
+	{"SETTINGS with ACK", nil, func(c *client, i int) { c.ok(c.fr.WriteSettingsAck()) }},
+	{"CVE-2019-9518 empty DATA", post, func(c *client, i int) { c.data(1, false, "") }},
+	{"CVE-2019-9513 PRIORITY", nil, func(c *client, i int) {
+		c.ok(c.fr.WritePriority(nth(i), xhttp2.PriorityParam{StreamDep: maxWindow, Weight: uint8(i)}))
+	}},
+	{"CVE-2019-9511 data dribble", func(c *client) {
+		c.ok(c.fr.WriteSettings(xhttp2.Setting{ID: settingInitialWindowSize, Val: 0}))
+		c.headers(1, true, request("GET", "x-large", "yes")...)
+	}, func(c *client, i int) { c.ok(c.fr.WriteWindowUpdate(1, 1)) }},
+	{"WINDOW_UPDATE", post, func(c *client, i int) { c.ok(c.fr.WriteWindowUpdate(1, 1)) }},
+	{"unknown frames", nil, func(c *client, i int) { c.ok(c.fr.WriteRawFrame(0xbe, 0, 0, nil)) }},
+	{"RST_STREAM on a closed stream", func(c *client) {
+		c.get(1)
+		c.ok(c.fr.WriteRSTStream(1, 0))
+	}, func(c *client, i int) { c.ok(c.fr.WriteRSTStream(1, 0)) }},
+	{"DATA on a closed stream", func(c *client) {
+		c.get(1)
+		c.ok(c.fr.WriteRSTStream(1, 0))
+	}, func(c *client, i int) { c.data(1, false, "x") }},
+}
+
 // TestFloods sends what has brought down other servers, and holds that the client is
 // sent away long before it has sent what an attack takes.
 func TestFloods(t *testing.T) {
 	const attack = 20_000
-	post := func(c *client) { c.headers(1, false, request("POST")...) }
-	id := func(i int) uint32 { return uint32(2*i + 1) }
-	for _, tt := range []struct {
-		name  string
-		begin func(c *client)
-		send  func(c *client, i int)
-	}{
-		{"CVE-2023-44487 rapid reset", nil, func(c *client, i int) {
-			c.get(id(i))
-			c.ok(c.fr.WriteRSTStream(id(i), xhttp2.ErrCodeCancel))
-		}},
-		{"CVE-2025-8671 made to reset by windows", nil, func(c *client, i int) {
-			c.get(id(i))
-			c.ok(c.fr.WriteRawFrame(xhttp2.FrameWindowUpdate, 0, id(i), make([]byte, 4)))
-		}},
-		{"CVE-2025-8671 made to reset by DATA", nil, func(c *client, i int) {
-			c.get(id(i))
-			c.data(id(i), true, "x")
-		}},
-		{"malformed requests", nil, func(c *client, i int) { c.headers(id(i), true, request("GET", "connection", "close")...) }},
-		{"refused streams", nil, func(c *client, i int) { c.get(id(i)) }},
-		{"CVE-2023-45288 CONTINUATION", func(c *client) {
-			c.ok(c.fr.WriteRawFrame(xhttp2.FrameHeaders, 0, 1, c.encode(request("GET")...)))
-		}, func(c *client, i int) {
-			c.ok(c.fr.WriteContinuation(1, false, c.encode(fmt.Sprint("x-", i), long(500))))
-		}},
-		{"CVE-2024-27316 empty CONTINUATION", func(c *client) {
-			c.ok(c.fr.WriteRawFrame(xhttp2.FrameHeaders, 0, 1, c.encode(request("GET")...)))
-		}, func(c *client, i int) { c.ok(c.fr.WriteContinuation(1, false, nil)) }},
-		{"CVE-2019-9512 PING", nil, func(c *client, i int) { c.ok(c.fr.WritePing(false, [8]byte{})) }},
-		{"CVE-2019-9515 SETTINGS", nil, func(c *client, i int) { c.ok(c.fr.WriteSettings()) }},
-		{"SETTINGS with ACK", nil, func(c *client, i int) { c.ok(c.fr.WriteSettingsAck()) }},
-		{"CVE-2019-9518 empty DATA", post, func(c *client, i int) { c.data(1, false, "") }},
-		{"CVE-2019-9513 PRIORITY", nil, func(c *client, i int) {
-			c.ok(c.fr.WritePriority(id(i), xhttp2.PriorityParam{StreamDep: maxWindow, Weight: uint8(i)}))
-		}},
-		{"CVE-2019-9511 data dribble", func(c *client) {
-			c.ok(c.fr.WriteSettings(xhttp2.Setting{ID: settingInitialWindowSize, Val: 0}))
-			c.headers(1, true, request("GET", "x-large", "yes")...)
-		}, func(c *client, i int) { c.ok(c.fr.WriteWindowUpdate(1, 1)) }},
-		{"WINDOW_UPDATE", post, func(c *client, i int) { c.ok(c.fr.WriteWindowUpdate(1, 1)) }},
-		{"unknown frames", nil, func(c *client, i int) { c.ok(c.fr.WriteRawFrame(0xbe, 0, 0, nil)) }},
-		{"RST_STREAM on a closed stream", func(c *client) {
-			c.get(1)
-			c.ok(c.fr.WriteRSTStream(1, 0))
-		}, func(c *client, i int) { c.ok(c.fr.WriteRSTStream(1, 0)) }},
-		{"DATA on a closed stream", func(c *client) {
-			c.get(1)
-			c.ok(c.fr.WriteRSTStream(1, 0))
-		}, func(c *client, i int) { c.data(1, false, "x") }},
-	} {
+	for _, tt := range floods {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			closed := make(chan error, 1)

@@ -34,11 +34,11 @@ func TestGoClient(t *testing.T) {
 			tr.Protocols.SetUnencryptedHTTP2(true)
 			useGoClient(t, tr, "http://"+listen(t, kind, cfg).String())
 		})
+		t.Run("TLS "+string(kind), func(t *testing.T) {
+			tr := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+			useGoClient(t, tr, "https://"+listenTLS(t, kind, cfg))
+		})
 	}
-	t.Run("TLS", func(t *testing.T) {
-		tr := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
-		useGoClient(t, tr, "https://"+listenTLS(t, cfg))
-	})
 }
 
 func useGoClient(t *testing.T, tr *http.Transport, base string) {
