@@ -52,6 +52,7 @@ reply: 401
 func applyBasicAuth(d *Draft) {
 	switch authType.Get(d) {
 	case "":
+		d.Warn(authSecret, "it asks for no password without auth-type: the route is open", "set auth-type: basic")
 		return
 	case "digest":
 		d.close("auth-type: digest is " + notYetWords)

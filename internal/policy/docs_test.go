@@ -80,7 +80,7 @@ func manual(scope Scope) string {
 func row(d *Decl, scope Scope) string {
 	name := "`" + d.Name + "`"
 	doc := d.Doc
-	if scope == OnRoute && len(d.Aliases) > 0 {
+	if len(d.Aliases) > 0 {
 		doc += " Also written `" + strings.Join(d.Aliases, "`, `") + "`."
 	}
 	def := d.Default

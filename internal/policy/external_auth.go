@@ -94,13 +94,13 @@ reply: 500
 func applyExternalAuth(d *Draft) {
 	k := &ownAuth
 	if !ownAuth.url.Own(d) {
-		if !useGlobalAuth.Get(d) {
+		if k = &allAuth; !useGlobalAuth.Get(d) {
 			return
 		}
-		k = &allAuth
 	}
 	url := k.url.Get(d)
 	if url == "" {
+		d.Warn(ownAuth.signin, "it does nothing without auth-url: nobody is asked", "set auth-url")
 		return
 	}
 	p := &ExternalAuth{

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/pierhead/pierhead/internal/exchange"
@@ -24,9 +25,12 @@ var _ = Register(Unit{
 	Name: "server-alias", Doc: "Answers further names as the host of the Ingress.", Follows: "ingress-nginx",
 	Keys: []Key{serverAlias},
 	Apply: func(d *Draft) {
+		var names []string
 		for _, a := range serverAlias.Get(d) {
-			d.res.Host.Aliases = append(d.res.Host.Aliases, strings.ToLower(a))
+			names = append(names, strings.ToLower(a))
 		}
+		slices.Sort(names)
+		d.res.Host.Aliases = slices.Compact(names)
 	},
 })
 

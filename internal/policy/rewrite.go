@@ -30,6 +30,9 @@ var _ = Register(Unit{
 			}
 			return
 		}
+		if w, _ := d.written(rewriteTarget.d); w.Field == annotationField(OldPrefix+"/"+w.Key) && !strings.Contains(to, "$") {
+			d.Warn(rewriteTarget, "until 2018 the rest of the path was appended; now only groups of the rule's path are", "write the path as /app(/|$)(.*) and the target as /$2")
+		}
 		d.res.Host.RewriteTarget = to
 		d.Use(&Rewrite{Target: to, Prefix: prefix})
 	},
