@@ -472,6 +472,7 @@ func TestTornRecord(t *testing.T) {
 			if err := c.Handshake(); err != nil {
 				t.Error(err)
 			}
+			c.Loop().Await(func() { seen <- struct{}{} })
 			for i := range 3 {
 				c.WaitRead()
 				if n, err := c.TryRead(make([]byte, 9)); n != 0 || err != nil {
@@ -503,6 +504,7 @@ func TestTornRecord(t *testing.T) {
 		}
 		hold.hold = true
 		c.Write([]byte("complete"))
+		<-seen
 		for _, n := range []int{2, 1, 10} {
 			nc.Write(hold.buf[:n])
 			hold.buf = hold.buf[n:]

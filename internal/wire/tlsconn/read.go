@@ -57,7 +57,7 @@ func (c *Conn) ask(p []byte) (int, error) {
 	n, err := c.tls.Read(p)
 	c.reading = false
 	if err == error(errAgain) {
-		c.bounds.records, c.full = 0, false
+		c.bounds.records, c.full, c.failed = 0, false, false
 		return n, nil
 	}
 	c.failed = c.failed || err != nil
@@ -105,6 +105,11 @@ func (c *Conn) WaitRead() error {
 	if c.settle() {
 		return nil
 	}
+	if len(c.pending) > 0 && !c.writing {
+		if err := c.flush(); err != nil {
+			return err
+		}
+	}
 	return c.below.WaitRead()
 }
 
@@ -136,38 +141,42 @@ func (c *Conn) OnReadable(f func(any), arg any) {
 	switch {
 	case f == nil:
 		c.below.OnReadable(nil, nil)
-	case c.settle():
-		c.soon = c.loop.AfterFunc(0, fire, c)
+	case c.settle() || len(c.pending) > 0:
+		c.soon = c.loop.AfterFunc(0, look, c)
 	default:
 		c.below.OnReadable(look, c)
 	}
 }
 
-// fire runs the function of OnReadable, in the coroutine that it is owed.
-func fire(a any) {
+// look finds out what has arrived on an idle connection. It runs in the coroutine
+// that the function of OnReadable is owed.
+func look(a any) {
 	c := a.(*Conn)
-	f, arg := c.idle, c.idleArg
-	c.idle, c.idleArg, c.soon = nil, nil, nil
-	if f != nil {
-		f(arg)
+	c.soon = nil
+	ready := c.below.Ready()
+	if ready && c.phase == open && !c.stashed && !c.failed {
+		c.peek()
+	}
+	answered := len(c.pending) > 0
+	fire := c.stashed || c.failed || c.phase != open
+	if !ready && !answered { // the deadline, or the engine's end
+		fire = true
+	}
+	if answered && !c.writing && c.flush() != nil {
+		fire = true
+	}
+	if fire {
+		c.fire()
+	} else if c.idle != nil {
+		c.below.OnReadable(look, c)
 	}
 }
 
-// look finds out what has arrived on an idle connection.
-func look(a any) {
-	c := a.(*Conn)
-	if c.phase != open || !c.below.Ready() { // the deadline, or the engine's end
-		fire(c)
-		return
-	}
-	c.peek()
-	if len(c.pending) > 0 && !c.writing && c.flush() != nil {
-		fire(c)
-		return
-	}
-	if c.stashed || c.failed {
-		fire(c)
-	} else if c.idle != nil {
-		c.below.OnReadable(look, c)
+// fire runs the function of OnReadable, if it was not taken back.
+func (c *Conn) fire() {
+	f, arg := c.idle, c.idleArg
+	c.idle, c.idleArg = nil, nil
+	if f != nil {
+		f(arg)
 	}
 }
