@@ -21,7 +21,7 @@ func TestGoClient(t *testing.T) {
 	cfg := &ServerConfig{Handler: handlerFunc(func(r *message.Request, w message.Writer) {
 		switch r.Target {
 		case "/large":
-			answerPattern(2<<20, 100_000)(r, w)
+			answerPattern(1<<20, 100_000)(r, w)
 		case "/never":
 			waitHandler(r, w)
 		default:
@@ -45,14 +45,14 @@ func useGoClient(t *testing.T, tr *http.Transport, base string) {
 	client := &http.Client{Transport: tr, Timeout: 20 * time.Second}
 	defer tr.CloseIdleConnections()
 	var wg sync.WaitGroup
-	for i := range 24 {
+	for i := range 16 {
 		wg.Go(func() {
 			var err error
 			switch i % 4 {
 			case 0:
 				err = getPattern(client, base+"/large")
 			case 1, 2:
-				err = postEcho(client, base+"/echo", 300_000*(i%3)+i)
+				err = postEcho(client, base+"/echo", 100_000*(i%3)+i)
 			case 3:
 				err = cancelled(client, base+"/never")
 			}
@@ -74,7 +74,7 @@ func getPattern(client *http.Client, url string) error {
 	if err != nil {
 		return err
 	}
-	if resp.ProtoMajor != 2 || !bytes.Equal(body, pattern(2<<20)) {
+	if resp.ProtoMajor != 2 || !bytes.Equal(body, pattern(1<<20)) {
 		return fmt.Errorf("%s: got %d bytes, not those that were sent", resp.Proto, len(body))
 	}
 	return nil
