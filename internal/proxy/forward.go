@@ -106,7 +106,7 @@ func (t *trip) converse(c *upstream.Conn, f *exchange.Forward, r *retries, rec *
 	}
 	rec.Header = time.Since(begin)
 	if err != nil {
-		t.discard(c, up)
+		t.part(c, up)
 		if k := up.failure(); k != exchange.OK { // the client's fault comes first
 			return outcome{kind: k, err: up.err}
 		}
@@ -115,19 +115,30 @@ func (t *trip) converse(c *upstream.Conn, f *exchange.Forward, r *retries, rec *
 	}
 	rec.Status = t.resp.Status
 	if r.byStatus(t.resp.Status) {
-		t.discard(c, up)
+		t.part(c, up)
 		return outcome{again: true}
 	}
 	if t.resp.Status == 101 {
 		return t.upgrade(c, f)
 	}
 	o := t.relay(c, f, rec)
-	t.conn = c // until the log is written: the head's strings are in its buffer
+	t.conn, t.upload = c, up // until the log is written: the head's strings are in its buffer
 	if t.keep = o.kind == exchange.OK && up.ended() && c.Reusable(); !t.keep {
 		c.Stream().Close()
-		up.abandon()
 	}
 	return o
+}
+
+// part closes a connection that did not give an answer. When a body is still being
+// read for it, the client is answered first.
+func (t *trip) part(c *upstream.Conn, up *upload) {
+	c.Stream().Close()
+	if up != nil {
+		t.conn, t.upload = c, up
+		return
+	}
+	c.Discard()
+	c.Release()
 }
 
 // send writes the request. A body that is streamed goes on in a coroutine of its

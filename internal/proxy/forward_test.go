@@ -144,6 +144,19 @@ func TestEarlyResponse(t *testing.T) {
 	})
 }
 
+// TestFailureWhileUploading holds that the client is told of a dead endpoint while
+// its body is still to come.
+func TestFailureWhileUploading(t *testing.T) {
+	onBoth(t, func(t *testing.T, kind loop.Kind) {
+		s := site(t, kind, []string{rawApp(t, func(c net.Conn, r *bufio.Reader) { http.ReadRequest(r) })}, forward(streamed))
+		c := dial(t, s.Addr("http"))
+		c.send("POST / HTTP/1.1\r\nHost: h.test\r\nContent-Length: 100000000\r\n\r\nbegin")
+		c.want("POST", 502, "*")
+		c.Close()
+		s.Log.Wait(t, " 502 ")
+	})
+}
+
 // TestPieces holds that an answer is passed on as it comes.
 func TestPieces(t *testing.T) {
 	onBoth(t, func(t *testing.T, kind loop.Kind) {

@@ -119,11 +119,3 @@ func badField(err error) bool {
 	var f2 http2.Fault
 	return errors.As(err, &f1) || errors.As(err, &f2)
 }
-
-// discard closes a connection that cannot be used again and waits for the upload
-// that may still run on it.
-func (t *trip) discard(c *upstream.Conn, up *upload) {
-	c.Discard()
-	up.abandon()
-	c.Release()
-}

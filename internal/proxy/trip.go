@@ -26,6 +26,7 @@ type trip struct {
 
 	conn    *upstream.Conn // that the answer came by
 	keep    bool           // it may serve another request
+	upload  *upload        // that may still run on it
 	watched *upstream.Conn // to be closed when the client gives up
 	gone    bool           // the client gave up
 	kind    exchange.Kind  // what failed
@@ -54,6 +55,7 @@ func (t *trip) end() {
 	t.held.drop()
 	x.End = t.slot.loop.Now()
 	x.Sent = t.w.Sent()
+	t.upload.abandon()
 	t.logSteps()
 	t.slot.meter.end(x, t.kind)
 	t.accessLog()
@@ -72,7 +74,7 @@ func (t *trip) reset() {
 	x := &t.x
 	x.Reset() // and with it out and resp
 	x.In = nil
-	t.w, t.table, t.route, t.held, t.conn, t.watched = nil, nil, nil, heldBody{}, nil, nil
+	t.w, t.table, t.route, t.held, t.conn, t.upload, t.watched = nil, nil, nil, heldBody{}, nil, nil, nil
 	t.streamed, t.sent, t.headSent, t.keep, t.gone, t.kind = false, false, false, false, false, exchange.OK
 }
 

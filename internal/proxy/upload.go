@@ -128,8 +128,9 @@ func (u *upload) failure() exchange.Kind {
 // ended reports whether the whole body went to the endpoint.
 func (u *upload) ended() bool { return u == nil || u.over && !u.lost }
 
-// abandon ends the upload after the connection was closed: what the client still
-// sends is dropped. It waits for the coroutine.
+// abandon waits for the end of the upload after the client was answered: what the
+// client still sends is dropped. The connection was closed before, or the whole body
+// went over it.
 func (u *upload) abandon() {
 	if u == nil {
 		return
