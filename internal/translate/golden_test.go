@@ -23,6 +23,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/pierhead/pierhead/internal/model"
+	"github.com/pierhead/pierhead/internal/policy"
 	"github.com/pierhead/pierhead/internal/source/file"
 	"github.com/pierhead/pierhead/internal/translate"
 )
@@ -150,16 +151,22 @@ func endpointText(sets []model.EndpointSet) string {
 	return b.String()
 }
 
-// view prints a Config for people: policies by name, origins by place, settings and
-// empty values left out.
+// view prints a Config for people: policies by name, without those that every route
+// has; origins by place; settings and empty values left out.
 func view(t *testing.T, cfg *model.Config) string {
 	t.Helper()
+	usual := map[string]bool{}
+	for _, p := range policy.Route(policy.Input{}).Policies {
+		usual[p.PolicyName()] = true
+	}
 	policies := map[string][]any{}
 	for _, c := range cfg.Controllers {
 		for _, h := range c.Hosts {
 			for _, r := range h.Routes {
 				for _, p := range r.Policies {
-					policies[r.ID] = append(policies[r.ID], p.PolicyName())
+					if !usual[p.PolicyName()] {
+						policies[r.ID] = append(policies[r.ID], p.PolicyName())
+					}
 				}
 			}
 		}

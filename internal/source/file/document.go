@@ -107,6 +107,9 @@ func parseYAML(text []byte) (roots []*yaml.Node, broken *syntaxError) {
 	}
 }
 
+// maxSearched is how long a text may be whose error is looked for.
+const maxSearched = 256 << 10
+
 var lineOfError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // errorLine returns the line and the text of a YAML error. The parser names the line
@@ -114,7 +117,7 @@ var lineOfError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 // shortest beginning of the text that has the same error.
 func errorLine(text []byte, err error) (int, string) {
 	line, msg := splitError(err)
-	if !strings.HasPrefix(msg, "did not find expected") {
+	if !strings.HasPrefix(msg, "did not find expected") || len(text) > maxSearched {
 		return line, msg
 	}
 	ends := lineEnds(text)

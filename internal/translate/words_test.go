@@ -1,0 +1,107 @@
+package translate
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pierhead/pierhead/internal/model"
+)
+
+// TestExpand: variables are replaced as Kubernetes does.
+func TestExpand(t *testing.T) {
+	env := map[string]string{"NS": "web", "EMPTY": "", "LOOP": "$(NS)"}
+	for in, want := range map[string]string{
+		"":                          "",
+		"--configmap=$(NS)/nginx":   "--configmap=web/nginx",
+		"$(NS)$(NS)":                "webweb",
+		"$(EMPTY)x":                 "x",
+		"$(LOOP)":                   "$(NS)", // what was put in is not looked at again
+		"$$(NS)":                    "$(NS)",
+		"$$$(NS)":                   "$web",
+		"$NS $ $":                   "$NS $ $",
+		"$(NS":                      "$(NS",
+		"$(GONE)/$(NS) ! GONE":      "$(GONE)/web ! GONE",
+		"$()":                       "$()",
+		"100%$(NS)$(GONE)$(A) ! GA": "100%web$(GONE)$(A) ! GA",
+	} {
+		if got, _ := expand(in, env); got != want {
+			t.Errorf("expand(%q) = %q, want %q", in, got, want)
+		}
+	}
+	if _, missing := expand("$(A)$(NS)$(B)", env); strings.Join(missing, " ") != "A B" {
+		t.Errorf("missing are %v", missing)
+	}
+}
+
+// TestFlags: every form in which a flag may be written.
+func TestFlags(t *testing.T) {
+	for line, want := range map[string]func(Flags) bool{
+		"--http-port=8080":                          func(f Flags) bool { return f.HTTPPort == 8080 },
+		"--http-port 8080":                          func(f Flags) bool { return f.HTTPPort == 8080 },
+		"-http-port=8080":                           func(f Flags) bool { return f.HTTPPort == 8080 },
+		"--watch-ingress-without-class":             func(f Flags) bool { return f.WatchWithoutClass },
+		"--watch-ingress-without-class=false":       func(f Flags) bool { return !f.WatchWithoutClass },
+		"--watch-ingress-without-class=T":           func(f Flags) bool { return f.WatchWithoutClass },
+		"--ingress-class=a --ingress-class=b":       func(f Flags) bool { return f.IngressClass == "b" },
+		"-- --http-port=1":                          func(f Flags) bool { return f.HTTPPort == 80 },
+		"-v 5 --http-port=1":                        func(f Flags) bool { return f.HTTPPort == 1 },
+		"--annotations-prefix=a.b":                  func(f Flags) bool { return f.AnnotationsPrefix == "a.b" },
+		"--configmap=":                              func(f Flags) bool { return f.ConfigMap == "" },
+		"--kubeconfig --http-port=1 --https-port=2": func(f Flags) bool { return f.HTTPPort == 80 && f.HTTPSPort == 2 },
+	} {
+		r := readFlags(words(line), func(s model.Severity, field, value, reason, remedy string) {
+			if s > model.Info {
+				t.Errorf("%s: %s %s", line, value, reason)
+			}
+		})
+		if !want(r.Flags) {
+			t.Errorf("%s gives %+v", line, r.Flags)
+		}
+	}
+}
+
+// TestFlagsOf: the list of flags is the one of the reference, 72 of ingress-nginx.
+func TestFlagsOf(t *testing.T) {
+	n := 0
+	for name, f := range knownFlags {
+		if f.effect == served && f.set == nil {
+			t.Errorf("--%s is served and sets nothing", name)
+		}
+		if f.effect != removedFlag && !strings.Contains(" v vmodule log-dir log-file log-backtrace-at logtostderr alsologtostderr stderrthreshold log-file-max-size add-dir-header skip-headers skip-log-headers one-output ",
+			" "+strings.ReplaceAll(name, "_", "-")+" ") {
+			n++
+		}
+	}
+	if n != 72 {
+		t.Errorf("there are %d flags, want 72", n)
+	}
+}
+
+func words(line string) []arg {
+	var as []arg
+	for _, w := range strings.Fields(line) {
+		as = append(as, arg{text: w, field: "f"})
+	}
+	return as
+}
+
+// FuzzWords: no text makes the readers of flags, variables and names panic; a name
+// that is read is one.
+func FuzzWords(f *testing.F) {
+	for _, s := range []string{"--http-port=99999 -v2 --x", "$($(A)$$", " .A.x.io. ", "*.a.b", "-=-", "--v", "---"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		readFlags(words(s), func(model.Severity, string, string, string, string) {})
+		if out, missing := expand(s, nil); len(missing) == 0 && len(out) > len(s) {
+			t.Errorf("expand(%q) = %q", s, out)
+		}
+		name, err := readName(s)
+		if err == nil && (name != strings.ToLower(name) || strings.ContainsAny(name, " ,/:\x00") || len(name) > 253 || !strings.Contains(name, ".")) {
+			t.Errorf("readName(%q) = %q", s, name)
+		}
+		if again, err2 := readName(name); err == nil && (err2 != nil || again != name) {
+			t.Errorf("readName(%q) = %q, %v", name, again, err2)
+		}
+	})
+}
