@@ -28,6 +28,8 @@ type Conn struct {
 	pos             int32 // place among the timers
 	when            int64 // the moment entered there
 
+	back []byte // of Unread: comes before what the link has
+
 	in, out       int64
 	local, remote netip.AddrPort
 }
@@ -131,6 +133,9 @@ func (c *Conn) TryRead(p []byte) (int, error) {
 	if err := c.over(); err != nil || !c.readable || len(p) == 0 {
 		return 0, err
 	}
+	if len(c.back) > 0 {
+		return c.readBack(p), nil
+	}
 	n, err := c.link.recv(p)
 	if err != nil {
 		if err == errAgain {
@@ -144,6 +149,26 @@ func (c *Conn) TryRead(p []byte) (int, error) {
 		t.spent += n + readCost
 	}
 	return n, nil
+}
+
+// Unread gives bytes back that were read too many: they come first at the next Read.
+// The connection keeps a copy of p.
+func (c *Conn) Unread(p []byte) {
+	if len(p) == 0 || c.closed {
+		return
+	}
+	c.back = append(append(make([]byte, 0, len(p)+len(c.back)), p...), c.back...)
+	c.in -= int64(len(p))
+	c.readable = true
+}
+
+func (c *Conn) readBack(p []byte) int {
+	n := copy(p, c.back)
+	if c.back = c.back[n:]; len(c.back) == 0 {
+		c.back = nil
+	}
+	c.in += int64(n)
+	return n
 }
 
 // over returns why nothing can be read or written any more.

@@ -69,6 +69,35 @@ func TestManyConnections(t *testing.T) {
 	})
 }
 
+func TestUnread(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, e *Engine) {
+		c, wait := pair(t, e, func(c *Conn) {
+			b := make([]byte, 8)
+			if _, err := io.ReadFull(c, b); err != nil || string(b) != "headbody" {
+				t.Errorf("%q %v", b, err)
+			}
+			c.Unread(b[6:])
+			c.Unread(b[4:6])
+			clear(b) // it was copied
+			if !c.Ready() || c.Quiet() || c.BytesRead() != 4 {
+				t.Error("ready", c.Ready(), "quiet", c.Quiet(), c.BytesRead())
+			}
+			fired := false
+			me := c.Loop().Task()
+			c.OnReadable(func(any) { fired = true; me.Wake() }, nil)
+			c.Loop().Park()
+			got, err := io.ReadAll(struct{ io.Reader }{c})
+			if !fired || string(got) != "body and more" || err != nil || c.BytesRead() != 17 {
+				t.Errorf("%q %v %d", got, err, c.BytesRead())
+			}
+		})
+		c.Write([]byte("headbody"))
+		c.Write([]byte(" and more"))
+		c.CloseWrite()
+		wait()
+	})
+}
+
 func TestHalfClose(t *testing.T) {
 	onBoth(t, 1, func(t *testing.T, e *Engine) {
 		c, wait := pair(t, e, func(c *Conn) {

@@ -71,7 +71,7 @@ func (c *Conn) waitWrite() error {
 // Quiet reports whether the connection is open and nothing has arrived on it. It
 // asks the system when it is not sure.
 func (c *Conn) Quiet() bool {
-	if c.closed || c.ended {
+	if c.closed || c.ended || len(c.back) > 0 {
 		return false
 	}
 	if c.readable {
