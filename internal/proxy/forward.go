@@ -68,11 +68,11 @@ func (t *trip) try(f *exchange.Forward, r *retries) outcome {
 	}
 	r.count++
 	t.sent = false
-	begin := time.Now()
+	begin := l.Now()
 	x.Upstream.Tries = append(x.Upstream.Tries, exchange.Try{Addr: e.Addr()})
 	rec := &x.Upstream.Tries[len(x.Upstream.Tries)-1]
 	c, err := open(e, l, f)
-	rec.Connect = time.Since(begin)
+	rec.Connect = l.Now().Sub(begin)
 	if err != nil {
 		rec.Err, rec.Total = connectKind(err), rec.Connect
 		return outcome{kind: rec.Err, err: err}
@@ -90,7 +90,7 @@ func (t *trip) try(f *exchange.Forward, r *retries) outcome {
 	if o.stale {
 		r.dead = e
 	}
-	rec.Err, rec.Total = o.kind, time.Since(begin)
+	rec.Err, rec.Total = o.kind, l.Now().Sub(begin)
 	return o
 }
 
@@ -104,7 +104,7 @@ func (t *trip) converse(c *upstream.Conn, f *exchange.Forward, r *retries, rec *
 	if err == nil {
 		err = t.readHead(c, f)
 	}
-	rec.Header = time.Since(begin)
+	rec.Header = t.slot.loop.Now().Sub(begin)
 	if err != nil {
 		t.part(c, up)
 		if k := up.failure(); k != exchange.OK { // the client's fault comes first

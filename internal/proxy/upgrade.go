@@ -34,6 +34,7 @@ func (t *trip) upgrade(c *upstream.Conn, f *exchange.Forward) outcome {
 	if err != nil {
 		return outcome{kind: exchange.UpstreamReset, err: err}
 	}
+	t.resp.Header.Reset() // its strings were in the buffer that the tunnel gave back
 	l := t.slot.loop
 	in := &pipe{l: l, from: down, to: up, read: f.ReadTimeout, write: f.SendTimeout}
 	back := &pipe{l: l, from: up, to: down, read: f.ReadTimeout, write: f.SendTimeout}
