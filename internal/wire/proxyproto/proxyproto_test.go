@@ -230,14 +230,16 @@ func TestRead(t *testing.T) {
 			e.Next().Adopt(far, func(c *loop.Conn) {
 				defer close(done)
 				defer c.Close()
-				h, err := Read(c, 5*time.Second)
+				c.SetReadDeadline(c.Loop().Now().Add(5 * time.Second))
+				h, err := Read(c)
 				if !errors.Is(err, tt.err) || err == nil && h.Source != ap("192.0.2.1:4711") {
 					t.Errorf("%q: %+v %v, want %v", tt.send, h, err, tt.err)
 				}
 				if err != nil {
 					return
 				}
-				c.Loop().Sleep(time.Minute) // the deadline is lifted
+				c.SetReadDeadline(time.Time{})
+				c.Loop().Sleep(time.Minute)
 				if rest, err := io.ReadAll(c); string(rest) != tt.rest || err != nil {
 					t.Errorf("%q: then %q %v, want %q", tt.send, rest, err, tt.rest)
 				}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"time"
 
 	"github.com/pierhead/pierhead/internal/loop"
 )
@@ -39,13 +38,11 @@ type Source interface {
 	Unread(p []byte)
 }
 
-// Read reads the header that s must begin with, and not a byte beyond it. It waits
-// for it up to timeout; afterwards s has no read deadline. The error is io.EOF when
-// the other side closed without a word, as probes do.
-func Read(s Source, timeout time.Duration) (Header, error) {
+// Read reads the header that s must begin with, and not a byte beyond it: what came
+// with it is still there to be read. It waits under the stream's read deadline. The
+// error is io.EOF when the other side closed without a word, as probes do.
+func Read(s Source) (Header, error) {
 	l := s.Loop()
-	s.SetReadDeadline(l.Now().Add(timeout))
-	defer s.SetReadDeadline(time.Time{})
 	if err := s.WaitRead(); err != nil {
 		return Header{}, err
 	}
