@@ -1,0 +1,228 @@
+package listen
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pierhead/pierhead/internal/exchange"
+	"github.com/pierhead/pierhead/internal/loop"
+	"github.com/pierhead/pierhead/internal/message"
+	"github.com/pierhead/pierhead/internal/model"
+)
+
+// Listener is one address to listen on, and what is done with its connections.
+type Listener struct {
+	Name          string         // unique in a Set, such as "controller/https"
+	Bind          netip.AddrPort // port 0 takes a free one
+	Port          uint16         // the port it stands for
+	TLS           bool
+	ProxyProtocol bool
+	Settings      *model.Settings
+	Certificates  *Certificates // with TLS
+	Service       Service
+}
+
+// Service answers what comes in.
+type Service interface {
+	// Handler returns what answers the requests of one connection.
+	Handler(*loop.Loop, *exchange.Conn) message.Handler
+	// Refuse completes the answer to a request that a codec refuses to read,
+	// returns its body, and logs it. It must not wait.
+	Refuse(l *loop.Loop, c *exchange.Conn, in *message.Request, out *message.Response, start time.Time) []byte
+}
+
+// Failure is a listener that could not be opened. It is tried again.
+type Failure struct {
+	Name string
+	Bind netip.AddrPort
+	Err  error
+}
+
+// retryAfter is how long the Set waits before it tries a failed listener again.
+const retryAfter = time.Second
+
+// Set is the listeners of a process. Its methods may be called by any goroutine,
+// but not by code that runs on a loop.
+type Set struct {
+	engine *loop.Engine
+	loops  []loopConns // by index
+	counts counts
+
+	mu       sync.Mutex
+	sockets  map[string]*socket
+	failed   map[string]failed
+	retry    *time.Timer
+	draining atomic.Bool
+	empty    chan struct{} // closed when the last connection has gone, once draining
+	once     sync.Once
+}
+
+type failed struct {
+	want Listener
+	err  error
+}
+
+// loopConns is the connections of one loop. Only that loop touches them.
+type loopConns struct {
+	open map[*conn]struct{}
+	_    [56]byte
+}
+
+// New returns an empty Set on an engine.
+func New(e *loop.Engine) *Set {
+	s := &Set{
+		engine: e, loops: make([]loopConns, len(e.Loops())),
+		sockets: map[string]*socket{}, failed: map[string]failed{}, empty: make(chan struct{}),
+	}
+	for i := range s.loops {
+		s.loops[i].open = map[*conn]struct{}{}
+	}
+	return s
+}
+
+// Apply makes the set listen on exactly the desired listeners. One that stays on its
+// address keeps its socket and its connections, and everything else about it may
+// change. The connections of one that goes end as soon as no request is in them. A
+// listener that cannot be opened is returned and tried again; the others do not mind.
+func (s *Set) Apply(desired []Listener) []Failure {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	want := make(map[string]bool, len(desired))
+	for _, d := range desired {
+		want[d.Name] = true
+	}
+	// What goes makes room first: another listener may want its port.
+	for name, k := range s.sockets {
+		if !want[name] {
+			delete(s.sockets, name)
+			k.close()
+		}
+	}
+	clear(s.failed)
+	for _, d := range desired {
+		s.open(d)
+	}
+	s.retryLater()
+	return s.failures()
+}
+
+// open opens a listener or changes the one of its name.
+func (s *Set) open(d Listener) {
+	o := newOptions(d, s.engine.Loops())
+	old := s.sockets[d.Name]
+	if old != nil && old.options.Load().Bind == d.Bind {
+		old.options.Store(o)
+		return
+	}
+	k := newSocket(s, o)
+	l, err := s.engine.Listen(d.Bind, k.accept)
+	if err != nil {
+		s.failed[d.Name] = failed{d, err}
+		return // an old socket on another address goes on until there is a new one
+	}
+	k.listener = l
+	s.sockets[d.Name] = k
+	if old != nil {
+		old.close()
+	}
+}
+
+func (s *Set) failures() []Failure {
+	var fs []Failure
+	for name, f := range s.failed {
+		fs = append(fs, Failure{name, f.want.Bind, f.err})
+	}
+	slices.SortFunc(fs, func(a, b Failure) int { return cmp.Compare(a.Name, b.Name) })
+	return fs
+}
+
+// Failures lists the listeners that are not open at present, by name.
+func (s *Set) Failures() []Failure {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failures()
+}
+
+func (s *Set) retryLater() {
+	if len(s.failed) > 0 && s.retry == nil && !s.draining.Load() {
+		s.retry = time.AfterFunc(retryAfter, s.tryAgain)
+	}
+}
+
+func (s *Set) tryAgain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retry = nil
+	if s.draining.Load() {
+		return
+	}
+	again := s.failed
+	s.failed = map[string]failed{}
+	for _, f := range again {
+		s.open(f.want)
+	}
+	s.retryLater()
+}
+
+// Addr returns the address that a listener is bound to.
+func (s *Set) Addr(name string) (netip.AddrPort, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.sockets[name]; k != nil {
+		return k.listener.Addr(), true
+	}
+	return netip.AddrPort{}, false
+}
+
+// Drain stops accepting and ends every connection as soon as no request is in it.
+// When ctx is done, or the longest DrainTimeout of the listeners has passed, it
+// closes what is left and returns the context's error.
+func (s *Set) Drain(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining.Store(true)
+	var longest time.Duration
+	for _, k := range s.sockets {
+		longest = max(longest, k.options.Load().Settings.DrainTimeout)
+		k.listener.Close()
+	}
+	clear(s.sockets)
+	clear(s.failed)
+	if s.retry != nil {
+		s.retry.Stop()
+	}
+	s.mu.Unlock()
+	if longest > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, longest)
+		defer cancel()
+	}
+	s.each((*conn).drain)
+	if s.counts.active.Load() == 0 {
+		s.isEmpty()
+	}
+	select {
+	case <-s.empty:
+		return nil
+	case <-ctx.Done():
+		s.each((*conn).close)
+		return ctx.Err()
+	}
+}
+
+func (s *Set) isEmpty() { s.once.Do(func() { close(s.empty) }) }
+
+// each has f called for every connection, on its loop.
+func (s *Set) each(f func(*conn)) {
+	for i, l := range s.engine.Loops() {
+		l.Post(func() {
+			for k := range s.loops[i].open {
+				f(k)
+			}
+		})
+	}
+}

@@ -1,0 +1,104 @@
+package listen
+
+import (
+	"crypto/tls"
+	"net/netip"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/pierhead/pierhead/internal/loop"
+	"github.com/pierhead/pierhead/internal/wire/http1"
+	"github.com/pierhead/pierhead/internal/wire/http2"
+)
+
+// socket is a listener that is open.
+type socket struct {
+	set      *Set
+	listener *loop.Listener
+	options  atomic.Pointer[options]
+	http1    func() *http1.Limits
+	http2    func() *http2.Limits
+}
+
+// options is what may change about an open listener. They do not change themselves:
+// others take their place.
+type options struct {
+	Listener
+	port  string        // Port, as text
+	tls   []*tls.Config // by loop; nil without TLS
+	http1 http1.Limits
+	http2 http2.Limits
+}
+
+func newSocket(s *Set, o *options) *socket {
+	k := &socket{set: s}
+	k.options.Store(o)
+	k.http1 = func() *http1.Limits { return &k.options.Load().http1 }
+	k.http2 = func() *http2.Limits { return &k.options.Load().http2 }
+	return k
+}
+
+func newOptions(d Listener, loops []*loop.Loop) *options {
+	set := d.Settings
+	o := &options{Listener: d, port: strconv.Itoa(int(d.Port))}
+	o.http1 = http1.Limits{
+		MaxLine: set.MaxLine, MaxHead: set.MaxHead,
+		HeaderTimeout: set.HeaderTimeout, BodyTimeout: set.BodyTimeout,
+		KeepAlive: set.KeepAlive, SendTimeout: http1.DefaultLimits.SendTimeout, Requests: set.KeepAliveRequests,
+		Underscores: set.Underscores, InvalidNames: set.InvalidHeaders,
+	}
+	o.http2 = http2.Limits{
+		MaxStreams: int(set.MaxStreams), MaxHeaderList: set.MaxHead, MaxField: set.MaxLine,
+		HeaderTimeout: set.HeaderTimeout, BodyTimeout: set.BodyTimeout,
+		KeepAlive: set.KeepAlive, SendTimeout: http2.DefaultLimits.SendTimeout, Requests: set.KeepAliveRequests,
+		Underscores: set.Underscores, InvalidNames: set.InvalidHeaders,
+	}
+	if d.TLS {
+		for _, l := range loops {
+			o.tls = append(o.tls, tlsConfig(d, l))
+		}
+	}
+	return o
+}
+
+// trusted tells whether somebody may say where a connection really comes from.
+func (o *options) trusted(a netip.Addr) bool {
+	a = a.Unmap()
+	for _, p := range o.Settings.TrustedProxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// enter adds a connection to those of its loop, unless the set is draining.
+func (k *socket) enter(c *conn) bool {
+	s := k.set
+	s.counts.accepted.Add(1)
+	if s.draining.Load() {
+		return false
+	}
+	s.counts.active.Add(1)
+	s.loops[c.raw.Loop().Index()].open[c] = struct{}{}
+	return true
+}
+
+// leave removes a connection that is over.
+func (k *socket) leave(c *conn) {
+	s := k.set
+	delete(s.loops[c.raw.Loop().Index()].open, c)
+	if s.counts.active.Add(-1) == 0 && s.draining.Load() {
+		s.isEmpty()
+	}
+}
+
+// close stops accepting and ends the connections that are open.
+func (k *socket) close() {
+	k.listener.Close()
+	k.set.each(func(c *conn) {
+		if c.socket == k {
+			c.drain()
+		}
+	})
+}

@@ -1,0 +1,62 @@
+package listen
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/tls"
+	"io"
+
+	"github.com/pierhead/pierhead/internal/loop"
+)
+
+// tlsConfig makes the TLS configuration of a listener for the connections of one
+// loop. Session tickets are off, as ingress-nginx has them.
+func tlsConfig(d Listener, l *loop.Loop) *tls.Config {
+	c := &tls.Config{
+		MinVersion:                  d.Settings.TLSMin,
+		MaxVersion:                  d.Settings.TLSMax,
+		CipherSuites:                d.Settings.CipherSuites,
+		NextProtos:                  []string{"http/1.1"},
+		SessionTicketsDisabled:      true,
+		DynamicRecordSizingDisabled: true, // the records of one turn leave in one send
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return signedBy(l, d.Certificates.For(hello.ServerName)), nil
+		},
+	}
+	if d.Settings.HTTP2 {
+		c.NextProtos = []string{"h2", "http/1.1"}
+	}
+	return c
+}
+
+// signedBy returns the certificate with a key that signs away from the loop, where
+// signing takes long: an RSA signature is most of a millisecond, in which the loop
+// would serve dozens of requests, against a few microseconds for the way to a
+// goroutine and back. An ECDSA one is not worth the way.
+//
+// The handshake waits inside crypto/tls then, which holds locks of this connection
+// only: nobody else takes them before the handshake is over.
+func signedBy(l *loop.Loop, pair *tls.Certificate) *tls.Certificate {
+	key, ok := pair.PrivateKey.(*rsa.PrivateKey)
+	if !ok {
+		return pair
+	}
+	c := *pair
+	c.PrivateKey = &awaitSigner{l, key}
+	return &c
+}
+
+// awaitSigner is a key whose signatures are made on a goroutine.
+type awaitSigner struct {
+	l   *loop.Loop
+	key *rsa.PrivateKey
+}
+
+func (s *awaitSigner) Public() crypto.PublicKey { return s.key.Public() }
+
+func (s *awaitSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) (sig []byte, err error) {
+	if stopped := s.l.Await(func() { sig, err = s.key.Sign(rand, digest, opts) }); stopped != nil {
+		return nil, stopped
+	}
+	return sig, err
+}
