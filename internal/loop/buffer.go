@@ -25,6 +25,26 @@ func (l *Loop) PutSmall(b []byte) { put(&l.small, b, SmallSize, keepSmall) }
 // PutBig gives a buffer of Big back.
 func (l *Loop) PutBig(b []byte) { put(&l.big, b, BigSize, keepBig) }
 
+// lend returns a buffer of size bytes at least, for takeBack.
+func (l *Loop) lend(size int) []byte {
+	switch {
+	case size <= SmallSize:
+		return l.Small()
+	case size <= BigSize:
+		return l.Big()
+	}
+	return make([]byte, size)
+}
+
+func (l *Loop) takeBack(b []byte) {
+	switch cap(b) {
+	case SmallSize:
+		l.PutSmall(b)
+	case BigSize:
+		l.PutBig(b)
+	}
+}
+
 // Records returns the loop's memory, empty, in which package tlsconn collects TLS
 // records: enough for a big buffer's worth. It is valid until the next wait.
 func (l *Loop) Records() []byte {

@@ -235,19 +235,14 @@ func (c *Conn) canWrite() error {
 // writeRest sends a copy of a and b, waiting as often as it needs.
 func (c *Conn) writeRest(a, b []byte) (int, error) {
 	size := len(a) + len(b)
-	var own []byte
-	if size <= BigSize {
-		own = c.loop.Big()
-	} else {
-		own = make([]byte, size)
-	}
+	own := c.loop.lend(size)
 	k := copy(own, a)
 	copy(own[k:], b)
 	for done := 0; ; {
 		n, err := c.link.push(own[done:size])
 		c.out += int64(n)
 		if done += n; done == size {
-			c.loop.PutBig(own)
+			c.loop.takeBack(own)
 			return size, nil
 		}
 		if err == nil || err == errAgain {

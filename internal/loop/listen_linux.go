@@ -159,7 +159,12 @@ func (p *epoll) accept(fd int) {
 
 // adopt has the loop serve a connection that was accepted elsewhere.
 func (p *epoll) adopt(ln *Listener, fd int, addr netip.AddrPort) {
-	if !p.loop.post(job{kind: jobRun, f: func() { p.serve(ln, fd, addr) }}) {
+	p.loop.coming.Add(1)
+	ok := p.loop.post(job{kind: jobRun, f: func() {
+		p.loop.coming.Add(-1)
+		p.serve(ln, fd, addr)
+	}})
+	if !ok {
 		unix.Close(fd)
 	}
 }

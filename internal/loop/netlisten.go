@@ -49,7 +49,11 @@ func (s *netSource) accept(e *Engine, ln *Listener) {
 			continue
 		}
 		to.accepted.Add(1)
-		to.Adopt(nc, func(c *Conn) { ln.serve(c) })
+		to.coming.Add(1)
+		to.Adopt(nc, func(c *Conn) {
+			to.coming.Add(-1)
+			ln.serve(c)
+		})
 	}
 }
 
