@@ -96,15 +96,18 @@ func (e *Engine) leastLoaded(l *Loop) *Loop {
 	if len(e.loops) == 1 {
 		return l
 	}
-	mine := l.conns.Load()
+	mine := l.load()
 	best, least := l, mine-max(4, mine/8)
 	for _, o := range e.loops {
-		if n := o.conns.Load(); n < least {
+		if n := o.load(); n < least {
 			best, least = o, n
 		}
 	}
 	return best
 }
+
+// load returns how many connections the loop has or is about to get.
+func (l *Loop) load() int64 { return l.conns.Load() + l.coming.Load() }
 
 // Close stops the listeners, ends every coroutine (their waits answer
 // ErrStopped), closes every connection and waits until all that is done. It must

@@ -44,6 +44,7 @@ type Loop struct {
 	mail   atomic.Bool
 
 	live, conns                   atomic.Int64
+	coming                        atomic.Int64 // accepted elsewhere, on their way here
 	accepted, pauses, turns, slow atomic.Uint64
 	longest                       atomic.Int64
 }
