@@ -39,6 +39,7 @@ var allowed = map[string]string{
 	"internal/source/file":     "internal/model internal/translate",
 	"internal/control":         "*",
 	"internal/admin":           "internal/model internal/routing internal/upstream",
+	"internal/demo":            "internal/control internal/admin examples",
 }
 
 // kubernetes lists the packages that may import k8s.io modules.

@@ -1,0 +1,184 @@
+// Package control joins everything: it observes objects, makes a plan of them, and
+// brings what runs to that plan. It is the only package that knows all others.
+//
+// The life of a change: the source says that something changed; step reads the
+// objects and makes a Plan (plan.go); apply brings pools, tables, listeners, balancers
+// and DNS records to it (apply.go); the new state is told (state.go).
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pierhead/pierhead/internal/admin"
+	"github.com/pierhead/pierhead/internal/loop"
+	"github.com/pierhead/pierhead/internal/proxy"
+	"github.com/pierhead/pierhead/internal/source/file"
+)
+
+// Options are what a process is started with.
+type Options struct {
+	Version       string
+	Paths         []string // files and folders of manifests
+	Rules         Rules
+	ListenAddress netip.Addr     // of controllers that have no load balancer in front
+	AdminListen   string         // "" for none
+	DNSListen     netip.AddrPort // the zero value for none
+	DNSClients    []netip.Prefix // who sees private zones; nil: loopback and private ranges
+	Engine        loop.Kind
+	Log           *slog.Logger
+	AccessLog     io.Writer
+	AnyPort       bool           // for tests: free ports instead of those that listeners stand for
+	Changed       func(*Control) // called after every change that was applied; may be nil
+}
+
+// Control is a running process.
+type Control struct {
+	opt    Options
+	source *file.Source
+	runs   *running
+	state  atomic.Pointer[admin.State]
+	serves atomic.Pointer[map[string]*proxy.Server] // by controller, for metrics
+
+	adminAddr net.Addr
+	cancel    context.CancelFunc
+	ended     sync.WaitGroup
+	err       error // why the admin address or the watch ended
+}
+
+// Start reads the manifests, serves them and watches them until ctx ends. What is
+// wrong with manifests is no error: it is in the state.
+func Start(ctx context.Context, opt Options) (*Control, error) {
+	runs, err := newRunning(opt)
+	if err != nil {
+		return nil, err
+	}
+	c := &Control{opt: opt, source: file.New(opt.Paths...), runs: runs}
+	ctx, c.cancel = context.WithCancel(ctx)
+	if err := c.startAdmin(ctx); err != nil {
+		c.cancel()
+		c.runs.close(context.Background())
+		return nil, err
+	}
+	c.step()
+	changed := make(chan struct{}, 1)
+	c.ended.Go(func() {
+		err := c.source.Watch(ctx, func() {
+			select {
+			case changed <- struct{}{}:
+			default: // a change is waiting already; it will see this one too
+			}
+		})
+		if err != nil && ctx.Err() == nil {
+			c.opt.Log.Error("files are not watched any more; restart to read changes", "error", err)
+		}
+	})
+	c.ended.Go(func() { c.watch(ctx, changed) })
+	return c, nil
+}
+
+// startAdmin opens the admin address.
+func (c *Control) startAdmin(ctx context.Context) error {
+	c.state.Store(&admin.State{Version: c.opt.Version})
+	if c.opt.AdminListen == "" {
+		return nil
+	}
+	ln, err := net.Listen("tcp", c.opt.AdminListen)
+	if err != nil {
+		return fmt.Errorf("admin address: %w; choose another one with --admin-listen", err)
+	}
+	c.adminAddr = ln.Addr()
+	srv := &admin.Server{State: c.State, Healthy: c.healthy, Metrics: c.metrics()}
+	c.ended.Go(func() {
+		if err := srv.Serve(ctx, ln); err != nil {
+			c.opt.Log.Error(err.Error())
+		}
+	})
+	return nil
+}
+
+// watch is the loop of the control plane. One of three things can happen: the files
+// changed; a port that could not be opened may be free now; the process ends.
+func (c *Control) watch(ctx context.Context, changed <-chan struct{}) {
+	retry := time.NewTicker(retryEvery)
+	defer retry.Stop()
+	for {
+		select {
+		case <-changed:
+			c.step()
+		case <-retry.C:
+			if c.runs.failing {
+				c.step()
+			}
+		case <-ctx.Done():
+			c.err = c.runs.close(context.Background())
+			return
+		}
+	}
+}
+
+// retryEvery is how often ports that could not be opened are tried again.
+const retryEvery = 2 * time.Second
+
+// step brings what runs to what the manifests say now.
+func (c *Control) step() {
+	objects, problems := c.source.Load()
+	plan := Make(objects, problems, c.opt.Rules, c.runs.allocations)
+	state := c.runs.apply(plan)
+	prev := c.state.Load()
+	state.Version, state.Generation, state.Engine = c.opt.Version, prev.Generation+1, string(c.opt.Engine)
+	c.state.Store(state)
+	servers := maps.Clone(c.runs.servers)
+	c.serves.Store(&servers)
+	if c.opt.Changed != nil {
+		c.opt.Changed(c)
+	}
+}
+
+// State returns what stands now. The caller must not change it.
+func (c *Control) State() *admin.State { return c.state.Load() }
+
+// serving returns the servers of all controllers.
+func (c *Control) serving() map[string]*proxy.Server {
+	if m := c.serves.Load(); m != nil {
+		return *m
+	}
+	return nil
+}
+
+// AdminAddr returns the address of the admin server, or nil without one.
+func (c *Control) AdminAddr() net.Addr { return c.adminAddr }
+
+// DNSAddr returns the address of the DNS server.
+func (c *Control) DNSAddr() netip.AddrPort { return c.runs.dnsAddr() }
+
+var errNotReady = errors.New("the first table is not live yet")
+
+func (c *Control) healthy() error {
+	if c.State().Generation == 0 {
+		return errNotReady
+	}
+	return nil
+}
+
+// Wait returns when the process has ended: connections were drained and everything
+// is closed.
+func (c *Control) Wait() error {
+	c.ended.Wait()
+	return c.err
+}
+
+// Stop ends the process and waits for it.
+func (c *Control) Stop() error {
+	c.cancel()
+	return c.Wait()
+}

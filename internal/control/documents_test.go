@@ -1,0 +1,90 @@
+package control
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/common/expfmt"
+	prommodel "github.com/prometheus/common/model"
+
+	"github.com/pierhead/pierhead/internal/loop"
+)
+
+var update = flag.Bool("update", false, "rewrite docs/metrics.md")
+
+const metricsPage = `# Metrics
+
+The admin address answers ` + "`GET /metrics`" + ` in the Prometheus text format. Names that ingress-nginx has keep their name and meaning. Labels come from the configuration, never
+from requests, so that clients cannot make new series; counters of routes that are gone go with them. Besides these there are Go's own (` + "`go_*`, `process_*`" + `).
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+`
+
+// TestMetricsAreTold holds that docs/metrics.md lists the metrics as they are.
+func TestMetricsAreTold(t *testing.T) {
+	want := metricsPage
+	for _, m := range metricTable {
+		labels := strings.ReplaceAll(m.labels, " ", ", ")
+		want += fmt.Sprintf("| `%s` | %s | %s | %s |\n", m.name, m.kind, labels, m.doc)
+	}
+	const page = "../../docs/metrics.md"
+	if *update {
+		writeFile(t, page, want)
+		return
+	}
+	got, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s does not list the metrics as they are; run make update", page)
+	}
+}
+
+// TestMetricsAreServed asks a running process for its metrics and reads them as
+// Prometheus does; every metric of the table with a value must be there.
+func TestMetricsAreServed(t *testing.T) {
+	dir := t.TempDir()
+	o := newOrigin(t)
+	for name, text := range changingManifests(1) {
+		writeFile(t, dir+"/"+name, text)
+	}
+	writeFile(t, dir+"/endpoints.yaml", endpointSlices([]*origin{o}))
+	c := startControl(t, dir, loop.DefaultKind())
+	if err := ask(&http.Transport{DisableKeepAlives: true}, c.State().Controllers[0].HTTP); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Get("http://" + c.AdminAddr().String() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parser := expfmt.NewTextParser(prommodel.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := families["nginx_ingress_controller_requests"]
+	if f == nil || len(f.Metric) != 1 || f.Metric[0].GetCounter().GetValue() != 1 {
+		t.Errorf("requests: %v, want one series with 1", f)
+	}
+	for _, m := range metricTable {
+		if strings.Contains(m.name, "load_balancer") || strings.Contains(m.name, "dns") {
+			continue // there is none in this folder
+		}
+		if families[m.name] == nil {
+			t.Errorf("metric %s is not served", m.name)
+		}
+	}
+}

@@ -1,0 +1,177 @@
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/pierhead/pierhead/internal/exchange"
+	"github.com/pierhead/pierhead/internal/model"
+	"github.com/pierhead/pierhead/internal/policy"
+	"github.com/pierhead/pierhead/internal/routing"
+)
+
+// Explanation is what one controller does with one request.
+type Explanation struct {
+	Controller  string       `json:"controller"`
+	Listener    string       `json:"listener"`
+	Refused     string       `json:"refused,omitempty"` // why the request is not even matched
+	Host        string       `json:"host"`              // entry; "" is the catch-all
+	HostWhy     string       `json:"hostWhy"`
+	Certificate string       `json:"certificate,omitempty"`
+	Considered  []Considered `json:"considered"`
+	Route       Considered   `json:"route"`
+	Closed      string       `json:"closed,omitempty"`
+	Steps       []Step       `json:"steps"`
+	Upstream    string       `json:"upstream"`
+	Endpoints   []string     `json:"endpoints"`
+}
+
+// Considered is one route that was looked at.
+type Considered struct {
+	Path     string `json:"path"`
+	PathType string `json:"pathType"`
+	From     string `json:"from"` // object, file and line
+	Taken    bool   `json:"taken"`
+	Why      string `json:"why"`
+}
+
+// Step is one policy of the route, in the order in which they run.
+type Step struct {
+	Phase  string   `json:"phase"` // "setting" for policies without a step
+	Policy string   `json:"policy"`
+	Value  string   `json:"value"` // the policy as JSON
+	From   []string `json:"from"`  // the values that somebody wrote; the others are defaults
+}
+
+// Explain tells what the controllers of a Plan do with a request. Without a name it
+// tells it for those that have the host, or for all when none has.
+func Explain(p *Plan, controller string, u *url.URL) []Explanation {
+	tables, _ := Tables(p)
+	var named, rest []Explanation
+	for i := range p.Config.Controllers {
+		c := &p.Config.Controllers[i]
+		if controller != "" && controller != c.Name {
+			continue
+		}
+		e := explainOne(p, c, tables[c.Name], u)
+		if e.Host != "" || controller != "" {
+			named = append(named, e)
+		} else {
+			rest = append(rest, e)
+		}
+	}
+	if len(named) == 0 {
+		return rest
+	}
+	return named
+}
+
+func explainOne(p *Plan, c *model.Controller, t *routing.Table, u *url.URL) Explanation {
+	e := Explanation{Controller: c.Name, Listener: u.Scheme, Considered: []Considered{}, Steps: []Step{}, Endpoints: []string{}}
+	path := u.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	all := t.Explain(u.Host, path)
+	if len(all) == 1 {
+		e.Refused = all[0].Why
+		return e
+	}
+	e.Host, e.HostWhy = all[0].Host, all[0].Why
+	for i := range c.Hosts {
+		if u.Scheme == "https" && c.Hosts[i].Name == e.Host {
+			if e.Certificate = c.Hosts[i].Certificate; e.Certificate == "" {
+				e.Certificate = "the default certificate"
+			}
+		}
+	}
+	for _, one := range all[1:] {
+		r := one.Route
+		k := Considered{Path: r.Path, PathType: r.PathType.String(), From: from(r.Origin), Taken: one.Taken, Why: one.Why}
+		e.Considered = append(e.Considered, k)
+		if one.Taken {
+			e.Route = k
+			e.route(p, r)
+		}
+	}
+	return e
+}
+
+// route adds what the route that takes the request does.
+func (e *Explanation) route(p *Plan, r *routing.Route) {
+	e.Closed, e.Upstream = r.Closed, r.Upstream
+	for _, pol := range r.Policies {
+		s := Step{Phase: "setting", Policy: pol.PolicyName(), From: []string{}}
+		if b, ok := pol.(policy.Builder); ok {
+			s.Phase = b.Phase().String()
+		}
+		s.Value = valueOf(pol)
+		if u, ok := pol.(interface{ Written() []policy.Written }); ok {
+			for _, w := range u.Written() {
+				s.From = append(s.From, fmt.Sprintf("%s = %q: %s", w.Field, w.Value, from(w.Origin)))
+			}
+		}
+		e.Steps = append(e.Steps, s)
+	}
+	if r.Upstream != "" {
+		e.Steps = append(e.Steps, Step{Phase: exchange.Available.String(), Policy: "available", Value: "503 while the upstream has no endpoint", From: []string{}})
+	}
+	for i := range p.Config.Upstreams {
+		if up := &p.Config.Upstreams[i]; up.Name == r.Upstream && up.External != "" {
+			e.Endpoints = append(e.Endpoints, fmt.Sprintf("%s:%d, resolved at run time", up.External, up.ExternalP))
+		}
+	}
+	for _, s := range p.Endpoints {
+		if s.Upstream == r.Upstream {
+			for _, a := range s.Endpoints {
+				e.Endpoints = append(e.Endpoints, a.String())
+			}
+		}
+	}
+	order(e.Steps)
+}
+
+// order sorts steps by phase and keeps the order inside a phase.
+func order(steps []Step) {
+	rank := map[string]int{}
+	for ph := exchange.PostRead; ph <= exchange.Respond; ph++ {
+		rank[ph.String()] = int(ph)
+	}
+	rank["setting"] = int(exchange.Respond) + 1
+	for i := 1; i < len(steps); i++ {
+		for j := i; j > 0 && rank[steps[j].Phase] < rank[steps[j-1].Phase]; j-- {
+			steps[j], steps[j-1] = steps[j-1], steps[j]
+		}
+	}
+}
+
+// from tells where an object or value was written.
+func from(o model.Origin) string {
+	if at := o.Place(); at != "" {
+		return o.String() + " at " + at
+	}
+	return o.String()
+}
+
+// valueOf prints a policy without where it came from.
+func valueOf(pol model.Policy) string {
+	b, err := json.Marshal(pol)
+	if err != nil {
+		return err.Error()
+	}
+	var m map[string]json.RawMessage
+	if json.Unmarshal(b, &m) != nil {
+		return string(b)
+	}
+	delete(m, "from")
+	if len(m) == 0 {
+		return ""
+	}
+	b, err = json.Marshal(m)
+	if err != nil {
+		return err.Error()
+	}
+	return strings.ReplaceAll(string(b), `","`, `", "`)
+}
