@@ -10,6 +10,7 @@ import (
 
 	"github.com/pierhead/pierhead/internal/control"
 	"github.com/pierhead/pierhead/internal/demo"
+	"github.com/pierhead/pierhead/internal/source/file"
 )
 
 var demoCommand = command{
@@ -80,7 +81,7 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		}
 	}
 	defer log.Close()
-	opt.AccessLog, opt.Paths = log, []string{dir}
+	opt.AccessLog, opt.Source = log, file.New(dir)
 	fmt.Fprintf(stdout, "the example is in %s\n", dir)
 	d := demo.Demo{Dir: dir, Out: stdout, Options: opt, Show: func(w io.Writer, c *control.Control) { writeState(w, c.State()) }}
 	if check {

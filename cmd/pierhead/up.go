@@ -18,6 +18,7 @@ import (
 	"github.com/pierhead/pierhead/internal/lb"
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/model"
+	"github.com/pierhead/pierhead/internal/source/file"
 	"github.com/pierhead/pierhead/internal/translate"
 )
 
@@ -127,11 +128,13 @@ func upOptions(c *command, args []string, stdout, stderr io.Writer, more ...func
 	}
 	var r reader
 	opt := control.Options{
-		Version: version, Paths: paths, AdminListen: *adminAt, Engine: loop.Kind(*engine), AccessLog: stdout,
+		Version: version, AdminListen: *adminAt, Engine: loop.Kind(*engine), AccessLog: stdout,
 		Log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}
 	if len(paths) == 0 {
-		opt.Paths = []string{"."}
+		opt.Source = file.New(".")
+	} else {
+		opt.Source = file.New(paths...)
 	}
 	if *dnsAt != "off" {
 		opt.DNSListen = r.addrPort("dns-listen", *dnsAt)

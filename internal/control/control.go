@@ -21,14 +21,24 @@ import (
 
 	"github.com/pierhead/pierhead/internal/admin"
 	"github.com/pierhead/pierhead/internal/loop"
+	"github.com/pierhead/pierhead/internal/model"
 	"github.com/pierhead/pierhead/internal/proxy"
-	"github.com/pierhead/pierhead/internal/source/file"
+	"github.com/pierhead/pierhead/internal/translate"
 )
+
+// Source is where objects come from: files (package file), later a cluster.
+type Source interface {
+	// Load returns the objects as they are now, and what is wrong with reading them.
+	Load() (*translate.Objects, []model.Problem)
+	// Watch calls changed after every change since the last Load, until ctx ends. An
+	// error says why it cannot go on.
+	Watch(ctx context.Context, changed func()) error
+}
 
 // Options are what a process is started with.
 type Options struct {
 	Version       string
-	Paths         []string // files and folders of manifests
+	Source        Source
 	Rules         Rules
 	ListenAddress netip.Addr     // of controllers that have no load balancer in front
 	AdminListen   string         // "" for none
@@ -44,7 +54,6 @@ type Options struct {
 // Control is a running process.
 type Control struct {
 	opt    Options
-	source *file.Source
 	runs   *running
 	state  atomic.Pointer[admin.State]
 	serves atomic.Pointer[map[string]*proxy.Server] // by controller, for metrics
@@ -55,14 +64,14 @@ type Control struct {
 	err       error // why the admin address or the watch ended
 }
 
-// Start reads the manifests, serves them and watches them until ctx ends. What is
-// wrong with manifests is no error: it is in the state.
+// Start reads the objects, serves them and watches them until ctx ends. What is wrong
+// with objects is no error: it is in the state.
 func Start(ctx context.Context, opt Options) (*Control, error) {
 	runs, err := newRunning(opt)
 	if err != nil {
 		return nil, err
 	}
-	c := &Control{opt: opt, source: file.New(opt.Paths...), runs: runs}
+	c := &Control{opt: opt, runs: runs}
 	ctx, c.cancel = context.WithCancel(ctx)
 	if err := c.startAdmin(ctx); err != nil {
 		c.cancel()
@@ -72,14 +81,14 @@ func Start(ctx context.Context, opt Options) (*Control, error) {
 	c.step()
 	changed := make(chan struct{}, 1)
 	c.ended.Go(func() {
-		err := c.source.Watch(ctx, func() {
+		err := c.opt.Source.Watch(ctx, func() {
 			select {
 			case changed <- struct{}{}:
 			default: // a change is waiting already; it will see this one too
 			}
 		})
 		if err != nil && ctx.Err() == nil {
-			c.opt.Log.Error("files are not watched any more; restart to read changes", "error", err)
+			c.opt.Log.Error("changes are not seen any more; restart the process", "error", err)
 		}
 	})
 	c.ended.Go(func() { c.watch(ctx, changed) })
@@ -131,7 +140,7 @@ const retryEvery = 2 * time.Second
 
 // step brings what runs to what the manifests say now.
 func (c *Control) step() {
-	objects, problems := c.source.Load()
+	objects, problems := c.opt.Source.Load()
 	plan := Make(objects, problems, c.opt.Rules, c.runs.allocations)
 	state := c.runs.apply(plan)
 	prev := c.state.Load()

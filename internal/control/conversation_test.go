@@ -23,6 +23,7 @@ import (
 	"github.com/pierhead/pierhead/internal/dns"
 	"github.com/pierhead/pierhead/internal/lb"
 	"github.com/pierhead/pierhead/internal/loop"
+	"github.com/pierhead/pierhead/internal/source/file"
 	"github.com/pierhead/pierhead/internal/translate"
 	"golang.org/x/tools/txtar"
 )
@@ -108,7 +109,7 @@ func play(t *testing.T, script string, kind loop.Kind) {
 func startControl(t testing.TB, dir string, kind loop.Kind) *Control {
 	t.Helper()
 	c, err := Start(context.Background(), Options{
-		Version: "test", Paths: []string{dir}, Engine: kind, AnyPort: true,
+		Version: "test", Source: file.New(dir), Engine: kind, AnyPort: true,
 		Rules:         Rules{Translate: testOptions(), Balancers: lb.DefaultRules(), Zones: []dns.Zone{}},
 		ListenAddress: netip.MustParseAddr("127.0.0.1"), AdminListen: "127.0.0.1:0",
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), AccessLog: io.Discard,
