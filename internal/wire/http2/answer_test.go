@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/message"
@@ -191,26 +193,90 @@ func TestAnswerWrong(t *testing.T) {
 	}
 }
 
+// early answers each request at once, without a look at its body.
+var early = handlerFunc(func(r *message.Request, w message.Writer) {
+	w.WriteHead(&message.Response{Status: 413, Length: 3})
+	w.(message.LastWriter).WriteLast([]byte("no!"), nil)
+})
+
 // TestEarlyAnswer holds that an answer which does not wait for the request is whole,
-// and that the rest of the request is called off without an error.
+// and that the rest of the request is called off without an error, when the client has
+// had a moment to read the answer.
 func TestEarlyAnswer(t *testing.T) {
-	c := dialPipe(t, &ServerConfig{Handler: handlerFunc(func(r *message.Request, w message.Writer) {
-		w.WriteHead(&message.Response{Status: 413, Length: 3})
-		w.(message.LastWriter).WriteLast([]byte("no!"), nil)
-	})})
-	c.headers(1, false, request("POST")...)
-	if r := c.reply(1); r.head.field(":status") != "413" || r.body != "no!" {
-		t.Errorf("got %+v", r)
+	synctest.Test(t, func(t *testing.T) {
+		c := dialBubble(t, &ServerConfig{Handler: early})
+		c.headers(1, false, request("POST")...)
+		if r := c.reply(1); r.head.field(":status") != "413" || r.body != "no!" {
+			t.Errorf("got %+v", r)
+		}
+		start := time.Now()
+		c.data(1, false, "what was on its way")
+		if e := c.until(xhttp2.FrameRSTStream, 1); ErrCode(e.code) != CodeNo {
+			t.Errorf("the rest of the request was refused with %v", e.code)
+		}
+		if d := time.Since(start); d != lateWait {
+			t.Errorf("it was refused %v after the answer, want %v", d, lateWait)
+		}
+		c.data(1, false, "what was on its way")
+		c.headers(1, true, "x-trailer", "1")
+		c.get(3)
+		if r := c.reply(3); r.head.field(":status") != "413" {
+			t.Errorf("the next request got %+v", r)
+		}
+	})
+}
+
+// TestEarlyAnswerEnds holds that nothing is called off when the client ends its
+// request by itself after it was answered.
+func TestEarlyAnswerEnds(t *testing.T) {
+	for name, end := range map[string]func(*client){
+		"DATA":       func(c *client) { c.data(1, true, "the rest") },
+		"empty DATA": func(c *client) { c.data(1, true, "") },
+		"trailers":   func(c *client) { c.headers(1, true, "x-trailer", "1") },
+		"RST_STREAM": func(c *client) { c.ok(c.fr.WriteRSTStream(1, xhttp2.ErrCodeNo)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := dialBubble(t, &ServerConfig{Handler: early})
+				c.headers(1, false, request("POST")...)
+				c.reply(1)
+				c.data(1, false, "some")
+				end(c)
+				time.Sleep(10 * lateWait)
+				for _, e := range c.rest() {
+					if e.Type == xhttp2.FrameRSTStream || e.Type == xhttp2.FrameGoAway || e.err != nil {
+						t.Errorf("got %v", e)
+					}
+				}
+			})
+		})
 	}
-	if e := c.until(xhttp2.FrameRSTStream, 1); ErrCode(e.code) != CodeNo {
-		t.Errorf("the rest of the request was refused with %v", e.code)
-	}
-	c.data(1, false, "what was on its way")
-	c.headers(1, true, "x-trailer", "1")
-	c.get(3)
-	if r := c.reply(3); r.head.field(":status") != "413" {
-		t.Errorf("the next request got %+v", r)
-	}
+}
+
+// TestEarlyAnswersAreBounded holds that many unfinished requests are called off
+// sooner, and all of them before the connection ends.
+func TestEarlyAnswersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dialBubble(t, &ServerConfig{Handler: early})
+		for i := range uint32(maxLate + 3) {
+			c.headers(1+2*i, false, request("POST")...)
+		}
+		resets := func(events []event) (n int) {
+			for _, e := range events {
+				if e.Type == xhttp2.FrameRSTStream {
+					n++
+				}
+			}
+			return n
+		}
+		if n := resets(c.rest()); n != 3 {
+			t.Errorf("%d streams were called off at once, want 3", n)
+		}
+		c.ok(c.fr.WriteGoAway(0, xhttp2.ErrCodeNo, nil))
+		if n := resets(c.rest()); n != maxLate {
+			t.Errorf("%d streams were called off at the end, want %d", n, maxLate)
+		}
+	})
 }
 
 // TestExpectContinue holds that a client that waits is told to go on when the

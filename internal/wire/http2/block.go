@@ -93,6 +93,7 @@ func (c *ServerConn) fieldBlock(b *block, p []byte) error {
 	}
 	switch {
 	case s == nil && c.wasReset(b.id):
+		c.isLate(b.id, b.flags&flagEndStream != 0)
 		return c.decode(nil, p)
 	case s == nil && c.wasOpened(b.id):
 		return &ConnError{CodeStreamClosed, "HEADERS on a closed stream"}

@@ -65,6 +65,7 @@ func (c *ServerConn) shut(code ErrCode, err error) {
 	c.closing = true
 	c.err = err
 	c.block, c.data, c.keep = block{}, dataFrame{}, nil
+	c.sendLate(time.Time{}, true, nil)
 	if code != CodeNo || !c.leaving {
 		c.writeGoAway(min(c.lastID, c.goAwayID), code)
 	}

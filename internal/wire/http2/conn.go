@@ -42,6 +42,7 @@ type ServerConn struct {
 	used     uint64   // which of the last 64 IDs up to lastID were opened
 	resets   []uint32 // streams that we reset and whose frames may still come, a ring
 	oldest   int      // of resets
+	late     []late   // RST_STREAMs that the client is still to get, the oldest first
 	running  int      // handlers at work, also those of streams that were reset
 	max      int      // streams that the client was told it may open
 	requests int

@@ -90,6 +90,7 @@ func (c *ServerConn) onRSTStream(f frame, p []byte) error {
 	}
 	s := c.streams.find(f.id)
 	if s == nil {
+		c.isLate(f.id, true)
 		return c.glitch(1) // it crossed the end of the answer
 	}
 	premature := c.isPremature(s)
@@ -254,6 +255,8 @@ func (c *ServerConn) admit(f frame, content int) (*stream, error) {
 	s := c.streams.find(f.id)
 	code := CodeNo
 	switch {
+	case s == nil && c.isLate(f.id, f.has(flagEndStream)) && content > 0:
+		return nil, nil
 	case s == nil:
 		if !c.wasReset(f.id) {
 			c.writeReset(f.id, CodeStreamClosed)

@@ -132,7 +132,7 @@ func (s *stream) done() {
 		c.relieve(reliefAnswer)
 		c.strain.answered++
 		if !s.remoteDone {
-			c.reset(s, CodeNo, ErrAborted) // the answer is whole: the rest of the request is not wanted
+			c.resetLate(s)
 		}
 	}
 	s.dropBody()

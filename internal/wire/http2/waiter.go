@@ -81,6 +81,7 @@ func ring(a any) {
 	if expired(c.drainAt, now, &next) {
 		c.lastGoAway()
 	}
+	c.sendLate(now, false, &next)
 	for _, e := range c.streams {
 		if e.s.readWait.expired(now, &next) {
 			e.s.readWait.wake(loop.ErrTimeout)
