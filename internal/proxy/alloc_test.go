@@ -62,7 +62,7 @@ func TestPlainPathAllocatesNothing(t *testing.T) {
 		one()
 	}
 	runtime.ReadMemStats(&after)
-	if n := after.Mallocs - before.Mallocs; n > rounds/10 {
+	if n := after.Mallocs - before.Mallocs; n > rounds*perTen/10 {
 		t.Errorf("%d requests made %d allocations", rounds, n)
 	}
 }

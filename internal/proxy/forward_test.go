@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -306,12 +307,17 @@ func TestClientAborts(t *testing.T) {
 			r.ReadByte() // until the connection ends
 			ended <- true
 		})})
-		c := dial(t, s.Addr("http"))
-		c.send("GET / HTTP/1.1\r\nHost: h.test\r\n\r\n")
-		<-asked
-		c.Close()
-		<-ended
-		s.Log.Wait(t, " 499 0 ")
+		for _, listener := range []string{"http", "https"} {
+			c := dial(t, s.Addr(listener))
+			if listener == "https" {
+				c = rawClient(t, tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true}))
+			}
+			c.send("GET /%s HTTP/1.1\r\nHost: h.test\r\n\r\n", listener)
+			<-asked
+			c.Close()
+			<-ended
+			s.Log.Wait(t, fmt.Sprintf(`"GET /%s HTTP/1.1" 499 0 `, listener))
+		}
 	})
 }
 

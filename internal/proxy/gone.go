@@ -45,7 +45,8 @@ func (t *trip) awaitHead(c *upstream.Conn, f *exchange.Forward, up *upload) erro
 		s.SetReadDeadline(time.Time{}) // until the whole request is there: upload.end
 		return s.WaitRead()
 	}
-	s.SetReadDeadline(t.slot.loop.Now().Add(f.ReadTimeout))
+	until := t.slot.loop.Now().Add(f.ReadTimeout)
+	s.SetReadDeadline(until)
 	w, ok := t.w.(http1.Streamer)
 	if !ok {
 		return s.WaitRead()
@@ -55,12 +56,32 @@ func (t *trip) awaitHead(c *upstream.Conn, f *exchange.Forward, up *upload) erro
 		if loop.Gone(client) {
 			return &clientError{errClientGone}
 		}
-		if client.Ready() && !client.Quiet() { // it has sent its next request already
-			return s.WaitRead()
+		if client.Ready() && !client.Quiet() {
+			return awaitBeside(client, s, until)
 		}
 		if err := loop.WaitEither(client, s); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// awaitBeside waits for s while something has arrived from the client that is not
+// read yet: its next request, or TLS's word of goodbye, which the end follows. It
+// looks after the client now and then.
+func awaitBeside(client, s loop.Stream, until time.Time) error {
+	l := s.Loop()
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		if loop.Gone(client) {
+			return &clientError{errClientGone}
+		}
+		by := l.Now().Add(pause)
+		if by.After(until) {
+			by = until
+		}
+		s.SetReadDeadline(by)
+		if err := s.WaitRead(); !errors.Is(err, loop.ErrTimeout) || by.Equal(until) {
+			return err
+		}
+	}
 }
