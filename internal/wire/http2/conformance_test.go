@@ -44,7 +44,7 @@ func buildH2spec(t *testing.T) string {
 	exe := filepath.Join(t.TempDir(), "h2spec")
 	build := exec.Command("go", "build", "-o", exe, ".")
 	build.Dir = filepath.Join("..", "..", "..", "e2e", "tools", "h2spec")
-	build.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
+	build.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "GOOS=", "GOARCH=") // for this machine, whatever the test was built for
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building h2spec: %v\n%s", err, out)
 	}
