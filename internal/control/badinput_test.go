@@ -213,5 +213,5 @@ func contains(ps []model.Problem, p model.Problem) bool {
 func statusOf(t *testing.T, c *Control, host string) int {
 	t.Helper()
 	r := &scriptRequest{method: "GET", target: "/", header: [][2]string{{"Host", host}}}
-	return r.send(t, c, "http").status
+	return r.send(t, c, "http", "").status
 }

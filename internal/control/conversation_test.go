@@ -33,11 +33,13 @@ import (
 //
 // A script is a txtar archive. Its comment says what it shows. Files that end in .yaml
 // are the manifests; {{IP}} and {{PORT}} in them stand for an origin that answers 200
-// and tells in its body what it was sent (and answers /status/503 with 503). Then
-// requests and replies follow in pairs:
+// and tells in its body what it was sent (and answers /status/503 with 503), {{PORT2}}
+// for another one at the same address that answers the same. Then requests and replies
+// follow in pairs:
 //
 //	-- request --
 //	over: http           only over these; default: http https h2
+//	times: 6             sent so often, one after the other; each gets the reply
 //	GET /path?query
 //	Host: shop.example.com
 //	X-Field: value
@@ -48,6 +50,10 @@ import (
 //	X-Field: value       a field with this value
 //	X-Field ~ ^regexp$   a field that matches
 //	!X-Field             no such field
+//	=X-Port              as in the reply before; X-Port is the origin's port
+//
+// {{COOKIE}} in a request stands for the last cookie that was set over that protocol.
+// After an empty line follows what the body holds:
 //
 //	text                 a line that the body holds
 //	!text                a line that it does not
@@ -87,6 +93,7 @@ func play(t *testing.T, script string, kind loop.Kind) {
 		}
 	}
 	c := startControl(t, dir, kind)
+	cookies, before := map[string]string{}, map[string]http.Header{}
 	var req *scriptRequest
 	for i, f := range ar.Files {
 		switch f.Name {
@@ -98,7 +105,14 @@ func play(t *testing.T, script string, kind loop.Kind) {
 			}
 			for _, over := range req.over {
 				t.Run(fmt.Sprintf("%d/%s", i/2, over), func(t *testing.T) {
-					checkReply(t, string(f.Data), req.send(t, c, over))
+					for range req.times {
+						got := req.send(t, c, over, cookies[over])
+						checkReply(t, string(f.Data), got, before[over])
+						before[over] = got.header
+						if set := got.header.Get("Set-Cookie"); set != "" {
+							cookies[over], _, _ = strings.Cut(set, ";")
+						}
+					}
 				})
 			}
 		}
@@ -139,17 +153,22 @@ func writeFile(t testing.TB, name, text string) {
 	}
 }
 
-// origin is the upstream server of the scripts.
-type origin struct{ addr netip.AddrPort }
+// origin is the upstream server of the scripts, with two ports.
+type origin struct{ addr, addr2 netip.AddrPort }
 
 func newOrigin(t testing.TB) *origin {
+	return &origin{serveEcho(t), serveEcho(t)}
+}
+
+func serveEcho(t testing.TB) netip.AddrPort {
 	srv := httptest.NewServer(http.HandlerFunc(echo))
 	t.Cleanup(srv.Close)
-	return &origin{netip.MustParseAddrPort(srv.Listener.Addr().String())}
+	return netip.MustParseAddrPort(srv.Listener.Addr().String())
 }
 
 func (o *origin) fill(text string) string {
-	return strings.NewReplacer("{{IP}}", o.addr.Addr().String(), "{{PORT}}", strconv.Itoa(int(o.addr.Port()))).Replace(text)
+	return strings.NewReplacer("{{IP}}", o.addr.Addr().String(), "{{PORT}}", strconv.Itoa(int(o.addr.Port())),
+		"{{PORT2}}", strconv.Itoa(int(o.addr2.Port()))).Replace(text)
 }
 
 // echo tells what it was sent.
@@ -157,6 +176,9 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	w.Header().Set("Content-Type", "text/plain")
 	w.Header().Set("Server", "origin")
+	if _, port, err := net.SplitHostPort(r.Context().Value(http.LocalAddrContextKey).(net.Addr).String()); err == nil {
+		w.Header().Set("X-Port", port)
+	}
 	if s, ok := strings.CutPrefix(r.URL.Path, "/status/"); ok {
 		if n, err := strconv.Atoi(s); err == nil {
 			w.WriteHeader(n)
@@ -191,6 +213,7 @@ func authenticate(w http.ResponseWriter, r *http.Request) {
 // scriptRequest is one request of a script.
 type scriptRequest struct {
 	over           []string
+	times          int
 	method, target string
 	header         [][2]string
 	body           string
@@ -198,12 +221,19 @@ type scriptRequest struct {
 
 func parseRequest(t *testing.T, text string) *scriptRequest {
 	t.Helper()
-	r := &scriptRequest{over: []string{"http", "https", "h2"}}
+	r := &scriptRequest{over: []string{"http", "https", "h2"}, times: 1}
 	head, body, _ := strings.Cut(text, "\n\n")
 	r.body = strings.TrimSuffix(body, "\n")
 	lines := strings.Split(strings.TrimSpace(head), "\n")
 	if over, ok := strings.CutPrefix(lines[0], "over: "); ok {
 		r.over, lines = strings.Fields(over), lines[1:]
+	}
+	if times, ok := strings.CutPrefix(lines[0], "times: "); ok {
+		var err error
+		if r.times, err = strconv.Atoi(times); err != nil {
+			t.Fatalf("times: %q: want a number", times)
+		}
+		lines = lines[1:]
 	}
 	var ok bool
 	if r.method, r.target, ok = strings.Cut(lines[0], " "); !ok {
@@ -226,7 +256,7 @@ type scriptReply struct {
 }
 
 // send sends the request to the default controller.
-func (r *scriptRequest) send(t *testing.T, c *Control, over string) *scriptReply {
+func (r *scriptRequest) send(t *testing.T, c *Control, over, cookie string) *scriptReply {
 	t.Helper()
 	ctl := c.State().Controllers[0]
 	addr, scheme := ctl.HTTP, "http"
@@ -246,7 +276,7 @@ func (r *scriptRequest) send(t *testing.T, c *Control, over string) *scriptReply
 			serverName, _, _ = strings.Cut(f[1], ":")
 			continue
 		}
-		req.Header.Add(f[0], f[1])
+		req.Header.Add(f[0], strings.ReplaceAll(f[1], "{{COOKIE}}", cookie))
 	}
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "script")
@@ -278,7 +308,7 @@ func (r *scriptRequest) send(t *testing.T, c *Control, over string) *scriptReply
 }
 
 // checkReply compares a reply with what the script expects.
-func checkReply(t *testing.T, text string, got *scriptReply) {
+func checkReply(t *testing.T, text string, got *scriptReply, before http.Header) {
 	t.Helper()
 	head, body, _ := strings.Cut(text, "\n\n")
 	lines := strings.Split(strings.TrimSpace(head), "\n")
@@ -286,6 +316,9 @@ func checkReply(t *testing.T, text string, got *scriptReply) {
 		t.Errorf("status %d, want %s", got.status, want)
 	}
 	for _, l := range lines[1:] {
+		if name, ok := strings.CutPrefix(l, "="); ok {
+			l = name + ": " + before.Get(name)
+		}
 		checkField(t, l, got.header)
 	}
 	sc := bufio.NewScanner(strings.NewReader(body))
