@@ -1,15 +1,15 @@
 package control
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	prommodel "github.com/prometheus/common/model"
 
@@ -61,24 +61,20 @@ func TestMetricsAreServed(t *testing.T) {
 	if err := ask(&http.Transport{DisableKeepAlives: true}, c.State().Controllers[0].HTTP); err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.Get("http://" + c.AdminAddr().String() + "/metrics")
-	if err != nil {
-		t.Fatal(err)
+	// A request is counted after its answer went out, as nginx logs: ask until it is.
+	requests := func() float64 {
+		f := scrape(t, c)["nginx_ingress_controller_requests"]
+		if f == nil || len(f.Metric) != 1 {
+			return 0
+		}
+		return f.Metric[0].GetCounter().GetValue()
 	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
+	for end := time.Now().Add(5 * time.Second); requests() != 1; {
+		if time.Now().After(end) {
+			t.Fatalf("requests: %v, want 1", requests())
+		}
 	}
-	parser := expfmt.NewTextParser(prommodel.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := families["nginx_ingress_controller_requests"]
-	if f == nil || len(f.Metric) != 1 || f.Metric[0].GetCounter().GetValue() != 1 {
-		t.Errorf("requests: %v, want one series with 1", f)
-	}
+	families := scrape(t, c)
 	for _, m := range metricTable {
 		if strings.Contains(m.name, "load_balancer") || strings.Contains(m.name, "dns") {
 			continue // there is none in this folder
@@ -87,4 +83,20 @@ func TestMetricsAreServed(t *testing.T) {
 			t.Errorf("metric %s is not served", m.name)
 		}
 	}
+}
+
+// scrape reads the metrics as Prometheus does.
+func scrape(t *testing.T, c *Control) map[string]*dto.MetricFamily {
+	t.Helper()
+	resp, err := http.Get("http://" + c.AdminAddr().String() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	parser := expfmt.NewTextParser(prommodel.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families
 }
