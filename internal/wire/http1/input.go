@@ -39,6 +39,25 @@ func (in *input) read() error {
 	return err
 }
 
+// trier is a Stream that can be read without waiting.
+type trier interface {
+	TryRead(p []byte) (int, error)
+}
+
+// first begins to read a head. It returns false when nothing has come, and then
+// holds no buffer; what else there is to know, the next read tells.
+func (in *input) first() bool {
+	s, ok := in.s.(trier)
+	if !ok {
+		return true
+	}
+	in.buf = in.s.Loop().Small()
+	in.r, in.w, in.base = 0, 0, 0
+	n, err := s.TryRead(in.buf)
+	in.w = n
+	return n > 0 || err != nil || in.s.Ready()
+}
+
 // moreHead reads more of a head of at most limit bytes. It reports whether the bytes
 // at hand have moved.
 func (in *input) moreHead(limit int) (moved bool, err error) {

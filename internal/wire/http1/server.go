@@ -185,6 +185,10 @@ func (c *ServerConn) serveOne() bool {
 		}
 		w = works.Get().(*work)
 		w.in.s, c.work = c.s, w
+		if !w.in.first() { // readiness was a hint: there is nothing, and nothing is held meanwhile
+			c.drop()
+			return true
+		}
 	}
 	lim := c.limits()
 	if !c.readHead(w, lim) {
