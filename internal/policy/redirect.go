@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -66,8 +67,16 @@ func codeWithin(d *Draft, k *Value[int], high int) int {
 // Redirect answers every request with a redirect.
 type Redirect struct {
 	Used
-	Code int    `json:"code"`
-	To   string `json:"to"`
+	Code     int    `json:"code"`
+	To       string `json:"to"`
+	CutSlash bool   `json:"cutSlash,omitempty"` // the last slash is cut off
+}
+
+// TwinRedirect returns the redirect of a name with or without "www." to the host
+// that asked for it, as the controller's settings have it.
+func TwinRedirect(g *Global, host string) *Redirect {
+	code := redirectCode.Get(newDraft(&Input{Settings: g}))
+	return &Redirect{Code: code, To: "$pass_access_scheme://" + host + ":$pass_port$request_uri", CutSlash: true}
 }
 
 // PolicyName returns "redirect".
@@ -82,13 +91,14 @@ func (p *Redirect) Build(*Env) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &redirectStep{code: p.Code, to: to, path: strings.HasPrefix(p.To, "/")}, nil
+	return &redirectStep{code: p.Code, to: to, path: strings.HasPrefix(p.To, "/"), cut: p.CutSlash}, nil
 }
 
 type redirectStep struct {
 	code int
 	to   *exchange.Template
 	path bool // of this host
+	cut  bool // the last slash
 }
 
 // Request answers the redirect.
@@ -97,8 +107,14 @@ func (s *redirectStep) Request(x *exchange.Exchange) *exchange.Reply {
 	if s.path {
 		b = append(append(append(b, x.Conn.Scheme()...), "://"...), withoutPort(x.In.Host)...)
 	}
-	return x.Answer(s.code).Add("Location", x.Text(clean(s.to.Append(b, x))))
+	b = s.to.Append(b, x)
+	if s.cut {
+		b = bytes.TrimSuffix(b, slash)
+	}
+	return x.Answer(s.code).Add("Location", x.Text(clean(b)))
 }
+
+var slash = []byte("/")
 
 var appRoot = Text("app-root", "", `/[^\s"'\\]*`, "absolute path", "Where a request for exactly / is redirected, on the whole host.", bad(Drop))
 

@@ -20,7 +20,7 @@ func (s *servers) addTwins() {
 		if !h.twin || s.hosts[name] != nil || h.Name == "" || strings.HasPrefix(h.Name, "*.") {
 			continue
 		}
-		to := &policy.Redirect{Code: 308, To: "$pass_access_scheme://" + h.Name + ":$pass_port$request_uri"}
+		to := policy.TwinRedirect(s.c.global, h.Name)
 		s.addHost(name, h.Origin, &routeBuilder{
 			Route:    implicit(target{}, h.Origin, ""),
 			policies: append(slices.Clone(plain.Policies), to),
