@@ -106,6 +106,9 @@ func classify(o *Objects, cs []*controller, opt Options, r *report) {
 				why = &v
 			}
 		}
+		if why != nil && !opt.Standalone {
+			why.severity = model.Info // another program may serve it
+		}
 		switch {
 		case taken:
 		case why == nil:

@@ -20,6 +20,9 @@ type Options struct {
 	// Standalone: the objects come from files. There is no API server that would
 	// fill in defaults or refuse what is wrong.
 	Standalone bool
+	// ForeignBalancers: somebody else gives Services of type LoadBalancer their
+	// addresses. Neither they nor the names that Services ask for are read.
+	ForeignBalancers bool
 	// Default is the controller that runs when the objects hold none; nil: none.
 	Default *Default
 }

@@ -14,28 +14,16 @@ import (
 // Endpoints returns the ready endpoints of each upstream of the Config, also where
 // there are none. Names of ExternalName Services are resolved elsewhere.
 func Endpoints(o *Objects, cfg *model.Config) []model.EndpointSet {
-	slicesOf := slicesByService(o)
 	sets := make([]model.EndpointSet, 0, len(cfg.Upstreams))
 	for _, u := range cfg.Upstreams {
 		s := model.EndpointSet{Upstream: u.Name}
 		if u.External == "" {
 			service := id{u.Namespace, u.Service}
-			s.Endpoints = o.ready(slicesOf[service], service, u.Port, u.ServiceIP)
+			s.Endpoints = o.ready(o.ofService[service], service, u.Port, u.ServiceIP)
 		}
 		sets = append(sets, s)
 	}
 	return sets
-}
-
-// slicesByService sorts the EndpointSlices by the Service they belong to.
-func slicesByService(o *Objects) map[id][]*discoveryv1.EndpointSlice {
-	m := map[id][]*discoveryv1.EndpointSlice{}
-	for i, e := range o.slices {
-		if service := e.value.Labels[discoveryv1.LabelServiceName]; service != "" {
-			m[id{i.namespace, service}] = append(m[id{i.namespace, service}], e.value)
-		}
-	}
-	return m
 }
 
 // ready returns the addresses of a Service port, sorted and each once. Endpoints

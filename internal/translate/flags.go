@@ -56,7 +56,8 @@ type flagValue struct {
 // flagReader reads the flags of one controller.
 type flagReader struct {
 	Flags
-	given map[string]flagValue // the honoured ones that were written
+	given map[string]flagValue // those that were written and say what is served
+	own   map[string]string    // those of the process, where this is it; else nil
 	tell  func(s model.Severity, field, value, reason, remedy string)
 }
 
@@ -64,6 +65,12 @@ type flagReader struct {
 // and its owner is told.
 func readFlags(args []arg, tell func(s model.Severity, field, value, reason, remedy string)) *flagReader {
 	r := &flagReader{Flags: DefaultFlags(), given: map[string]flagValue{}, tell: tell}
+	r.read(args)
+	return r
+}
+
+// read reads the words.
+func (r *flagReader) read(args []arg) {
 	for i := 0; i < len(args); i++ {
 		word := args[i]
 		if word.text == "--" {
@@ -91,7 +98,6 @@ func readFlags(args []arg, tell func(s model.Severity, field, value, reason, rem
 		}
 		r.take(f, known, flagValue{name: name, value: value, field: word.field})
 	}
-	return r
 }
 
 // take reads one flag.
@@ -109,12 +115,14 @@ func (r *flagReader) take(f flagInfo, known bool, v flagValue) {
 		r.tell(model.Error, v.field, word, fmt.Sprintf("the value is ignored: %v; ingress-nginx would not start", err), "correct the value")
 		return
 	}
-	switch f.effect {
-	case laterFlag:
+	switch {
+	case f.effect == processFlag && r.own != nil && !f.missing:
+		r.own[v.name] = v.value
+	case f.effect == laterFlag, f.missing && r.own != nil:
 		if v.value != f.off && v.value != "" {
 			r.tell(model.Warning, v.field, word, "the flag is not supported yet and is ignored", "")
 		}
-	case processFlag:
+	case f.effect == processFlag:
 		r.tell(model.Info, v.field, word, "the flag has no effect here", "")
 	default:
 		r.given[v.name] = v
@@ -158,10 +166,13 @@ const (
 
 // flagInfo is one flag that ingress-nginx has or had.
 type flagInfo struct {
-	kind   flagKind
-	effect flagEffect
-	off    string // the value that asks for nothing
-	set    func(*Flags, string)
+	kind     flagKind
+	effect   flagEffect
+	honoured bool   // a flag of the process that a process in a cluster reads
+	missing  bool   // a flag of the process that it does not read yet
+	off      string // the default, which asks for nothing
+	set      func(*Flags, string)
+	doc      string
 }
 
 // check tells why a value cannot be read.

@@ -102,6 +102,8 @@ type Objects struct {
 	workloads  map[string]set[appsv1.Deployment] // by kind: Deployment, DaemonSet
 	namespaces set[corev1.Namespace]
 
+	ofService map[id][]*discoveryv1.EndpointSlice // by the Service they belong to
+
 	refused map[string]model.Origin // kind namespace/name of objects that could not be read
 	lost    []lost                  // objects written twice, the ones not taken
 }
@@ -126,6 +128,7 @@ func NewObjects() *Objects {
 			"Deployment": {}, "DaemonSet": {},
 		},
 		namespaces: set[corev1.Namespace]{},
+		ofService:  map[id][]*discoveryv1.EndpointSlice{},
 		refused:    map[string]model.Origin{},
 	}
 }
@@ -139,7 +142,10 @@ func (o *Objects) Add(obj runtime.Object, at Place) error {
 	case *corev1.Endpoints: //nolint:staticcheck // see above
 		put(o, o.endpoints, "Endpoints", v, &v.ObjectMeta, at)
 	case *discoveryv1.EndpointSlice:
+		i := id{v.Namespace, v.Name}
+		had := o.slices[i]
 		put(o, o.slices, "EndpointSlice", v, &v.ObjectMeta, at)
+		o.indexSlice(had, o.slices[i])
 	case *corev1.Secret:
 		put(o, o.secrets, "Secret", v, &v.ObjectMeta, at)
 	case *corev1.ConfigMap:

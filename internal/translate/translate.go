@@ -17,7 +17,7 @@ func Translate(o *Objects, opt Options) (*model.Config, []model.Problem) {
 	o.outdated(r)
 	cfg := &model.Config{}
 	certs := &certificates{o: o, r: r, read: map[id]*keyPair{}}
-	us := &upstreams{o: o, r: r, opt: opt, slices: slicesByService(o), byName: map[string]*model.Upstream{}}
+	us := &upstreams{o: o, r: r, opt: opt, slices: o.ofService, byName: map[string]*model.Upstream{}}
 	cs := controllers(o, opt, r)
 	classify(o, cs, opt, r)
 	for _, c := range cs {
@@ -26,8 +26,10 @@ func Translate(o *Objects, opt Options) (*model.Config, []model.Problem) {
 		s.build()
 		cfg.Controllers = append(cfg.Controllers, s.controller())
 	}
-	balancers(o, cs, us, cfg, r)
-	cfg.Names = names(o, r)
+	if !opt.ForeignBalancers {
+		balancers(o, cs, us, cfg, r)
+		cfg.Names = names(o, r)
+	}
 	if opt.Standalone {
 		certs.checkAll()
 		o.checkAddresses(r)

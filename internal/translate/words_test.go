@@ -1,8 +1,10 @@
 package translate
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pierhead/pierhead/internal/model"
 )
@@ -74,6 +76,25 @@ func TestFlagsOf(t *testing.T) {
 	}
 	if n != 72 {
 		t.Errorf("there are %d flags, want 72", n)
+	}
+}
+
+// TestProcessFlags: a controller of a cluster gets its own flags with their defaults,
+// and is told of those that have no effect and those that do not exist.
+func TestProcessFlags(t *testing.T) {
+	var told []string
+	p := ReadProcessFlags(strings.Fields("--election-id=a --election-ttl 10s --profiling=false --shutdown-grace-period=5 --http-port=81"+
+		" --sort-backends --nonsense --sync-rate-limit=1 --bucket-factor=2 --healthz-port=x"),
+		func(s model.Severity, flag, reason, _ string) { told = append(told, s.String()+" "+flag) })
+	if p.Text("election-id") != "a" || p.Duration("election-ttl") != 10*time.Second || p.Bool("profiling") || p.Int("shutdown-grace-period") != 5 || p.HTTPPort != 81 {
+		t.Errorf("flags are %+v", p)
+	}
+	if p.Int("post-shutdown-grace-period") != 10 || p.Text("health-check-path") != "/healthz" || !p.Bool("update-status") || p.Int("healthz-port") != 10254 {
+		t.Errorf("defaults are not those of the table")
+	}
+	want := []string{"warning --sort-backends=true", "error --nonsense=true", "warning --bucket-factor=2", "error --healthz-port=x"}
+	if !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
 	}
 }
 
