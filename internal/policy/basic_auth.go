@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	authType       = Enum("auth-type", "", []string{"basic", "digest"}, "Asks for a user and a password.", bad(Reject))
+	authType       = Enum("auth-type", "", []string{"basic", "digest"}, "Asks for a user and a password. digest is not there yet: the paths answer 503.", bad(Reject))
 	authSecret     = Reference("auth-secret", "Secret", "The users, in the namespace of the Ingress.", bad(Close))
 	authSecretType = Enum("auth-secret-type", "auth-file", []string{"auth-file", "auth-map"},
 		"auth-file: the key auth of the Secret is htpasswd text. auth-map: each key is a user, its value the hash.", bad(Reject))

@@ -91,7 +91,7 @@ func row(d *Decl, scope Scope) string {
 		def = "`" + def + "`"
 	}
 	if scope == OnRoute && d.Scope&OnController != 0 {
-		def = strings.TrimSpace(def + " or the ConfigMap's")
+		def = strings.TrimPrefix(def+" or the ConfigMap's", " or ")
 	}
 	cells := []string{name, d.Type, def}
 	if scope == OnRoute {

@@ -36,12 +36,12 @@ var _ = Register(Unit{
 
 var (
 	backendProtocol = Enum("backend-protocol", "HTTP", []string{"HTTP", "HTTPS", "AUTO_HTTP", "GRPC", "GRPCS", "FCGI"},
-		"What is spoken to endpoints. HTTPS does not check their certificate.")
+		"What is spoken to endpoints. HTTPS does not check their certificate. The others are not there yet: HTTP/1.1 is spoken.")
 	secureBackends  = Bool("secure-backends", false, "Of 2017: backend-protocol: HTTPS.")
 	grpcBackend     = Bool("grpc-backend", false, "Of 2018: backend-protocol: GRPC.")
-	loadBalance     = Enum("load-balance", "round_robin", []string{"round_robin", "ewma", "chash", "chashsubset", "sticky_balanced", "sticky_persistent"}, "How requests are spread over endpoints.", global, bad(Reject))
+	loadBalance     = Enum("load-balance", "round_robin", []string{"round_robin", "ewma", "chash", "chashsubset", "sticky_balanced", "sticky_persistent"}, "How requests are spread over endpoints; not yet otherwise than round_robin.", global, bad(Reject))
 	serviceUpstream = Bool("service-upstream", false, "Send requests to the address of the Service instead of those of its pods.", global)
-	defaultBackend  = Text("default-backend", "", "[a-z]([a-z0-9-]*[a-z0-9])?", "Service name", "The Service that answers for rules without ready endpoints, by its first port.", bad(Reject))
+	defaultBackend  = Text("default-backend", "", "[a-z]([a-z0-9-]*[a-z0-9])?", "Service name", "Not yet: the Service that answers for rules without ready endpoints, by its first port. They answer 503.", bad(Reject))
 )
 
 var _ = Register(Unit{
@@ -59,13 +59,38 @@ var _ = Register(Unit{
 			d.Warn(grpcBackend, "it is of 2018 and read as backend-protocol: GRPC", "write backend-protocol: GRPC")
 		}
 		u.Protocol, u.ServiceIP = protocol, serviceUpstream.Get(d)
+		if protocol != "HTTP" && protocol != "HTTPS" {
+			spoken := "HTTP/1.1"
+			if protocol == "GRPCS" {
+				spoken += " over TLS"
+			}
+			d.Warn(firstSet(d, backendProtocol, grpcBackend), notYetWords+": "+spoken+" is spoken to endpoints", "")
+		}
 		u.Balance = loadBalance.Get(d)
-		if u.Balance != "round_robin" && loadBalance.Own(d) {
-			d.Warn(loadBalance, notYetWords+": round_robin is used", "")
+		if loadBalance.Own(d) {
+			warnBalance(d)
 		}
 		d.res.DefaultBackend = defaultBackend.Get(d)
 	},
+	Settings: func(d *Draft, _ *Global) { warnBalance(d) },
 })
+
+// warnBalance tells that a way to spread requests is not there yet.
+func warnBalance(d *Draft) {
+	if loadBalance.Get(d) != "round_robin" {
+		d.Warn(loadBalance, notYetWords+": round_robin is used", "")
+	}
+}
+
+// firstSet returns the first of the keys that somebody gave a value.
+func firstSet(d *Draft, ks ...Key) Key {
+	for _, k := range ks {
+		if _, ok := d.written(k.decl()); ok {
+			return k
+		}
+	}
+	return ks[0]
+}
 
 var accessLog = Bool("enable-access-log", true, "Write requests of the Ingress to the access log.")
 
