@@ -25,6 +25,8 @@ type Conn struct {
 	idleArg any
 
 	readBy, writeBy int64 // deadlines, as the timers have it; 0: none
+	writeFor        int64 // of SetWriteTimeout, which moves writeBy on; 0: none
+	unsent          int   // what the peer had not taken when writeBy was set by it
 	pos             int32 // place among the timers
 	when            int64 // the moment entered there
 
@@ -44,6 +46,8 @@ type link interface {
 	sendTwo(a, b []byte) (int, error)
 	// push is send for memory that stays as it is until the next event.
 	push(p []byte) (int, error)
+	// unsent returns how much of what was sent the peer has not taken yet.
+	unsent() int
 	// empty reports whether nothing at all has arrived.
 	empty() bool
 	closeWrite() error
@@ -182,78 +186,6 @@ func (c *Conn) over() error {
 	return nil
 }
 
-// Write sends all of p or fails. When it has to wait it copies what is left first,
-// so p may be scratch memory of the caller.
-func (c *Conn) Write(p []byte) (int, error) {
-	if err := c.canWrite(); err != nil || len(p) == 0 {
-		return 0, err
-	}
-	n, err := c.link.send(p)
-	c.out += int64(n)
-	if n == len(p) || err != nil && err != errAgain {
-		return n, err
-	}
-	more, err := c.writeRest(p[n:], nil)
-	return n + more, err
-}
-
-// WriteTwo sends a and then b, in one system call.
-func (c *Conn) WriteTwo(a, b []byte) error {
-	if len(a) == 0 || len(b) == 0 {
-		if len(a) == 0 {
-			a = b
-		}
-		_, err := c.Write(a)
-		return err
-	}
-	if err := c.canWrite(); err != nil {
-		return err
-	}
-	n, err := c.link.sendTwo(a, b)
-	c.out += int64(n)
-	if n == len(a)+len(b) || err != nil && err != errAgain {
-		return err
-	}
-	if n < len(a) {
-		_, err = c.writeRest(a[n:], b)
-	} else {
-		_, err = c.writeRest(b[n-len(a):], nil)
-	}
-	return err
-}
-
-func (c *Conn) canWrite() error {
-	if c.closed {
-		return ErrClosed
-	}
-	if c.wr != nil {
-		panic("loop: two coroutines write to one connection")
-	}
-	return nil
-}
-
-// writeRest sends a copy of a and b, waiting as often as it needs.
-func (c *Conn) writeRest(a, b []byte) (int, error) {
-	size := len(a) + len(b)
-	own := c.loop.lend(size)
-	k := copy(own, a)
-	copy(own[k:], b)
-	for done := 0; ; {
-		n, err := c.link.push(own[done:size])
-		c.out += int64(n)
-		if done += n; done == size {
-			c.loop.takeBack(own)
-			return size, nil
-		}
-		if err == nil || err == errAgain {
-			err = c.waitWrite()
-		}
-		if err != nil { // own may be in use by the link: not put back
-			return done, err
-		}
-	}
-}
-
 // CloseWrite sends FIN: the peer reads to the end, and this side may go on reading.
 func (c *Conn) CloseWrite() error {
 	if c.closed {
@@ -311,14 +243,6 @@ func (c *Conn) SetReadDeadline(d time.Time) {
 	c.readBy = c.loop.moment(d)
 	if c.rd != nil || c.idle != nil {
 		c.arm(c.readBy)
-	}
-}
-
-// SetWriteDeadline bounds the waits for room to write.
-func (c *Conn) SetWriteDeadline(d time.Time) {
-	c.writeBy = c.loop.moment(d)
-	if c.wr != nil {
-		c.arm(c.writeBy)
 	}
 }
 

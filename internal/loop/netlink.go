@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,6 +30,7 @@ type netLink struct {
 	wrote   bool // a push is over: n and outErr are its result
 	n       int
 	outErr  error
+	left    atomic.Int64 // of the push under way
 }
 
 // Adopt runs f in a coroutine of l with a Conn over nc, which may be one end of a
@@ -130,7 +132,8 @@ func (k *netLink) push(p []byte) (int, error) {
 		k.writing = true
 		var n int
 		var err error
-		k.background(func() { n, err = k.nc.Write(p) }, func() {
+		k.left.Store(int64(len(p)))
+		k.background(func() { n, err = k.write(p) }, func() {
 			k.writing, k.wrote = false, true
 			k.n = n
 			if err != nil {
@@ -141,6 +144,22 @@ func (k *netLink) push(p []byte) (int, error) {
 	}
 	return 0, errAgain
 }
+
+// writePiece is how much goes to a net.Conn at once, so that its progress shows.
+const writePiece = 16 << 10
+
+// write runs on a goroutine.
+func (k *netLink) write(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = k.nc.Write(p[n:min(n+writePiece, len(p))])
+		n += m
+		k.left.Add(-int64(m))
+	}
+	return n, err
+}
+
+func (k *netLink) unsent() int { return int(k.left.Load()) + netQueue(k.nc) }
 
 func (k *netLink) empty() bool { return len(k.in) == 0 && k.inErr == nil }
 

@@ -91,6 +91,27 @@ func (w *wire) sendTwo(a, b []byte) (int, error) {
 
 func (w *wire) push(p []byte) (int, error) { return w.send(p) }
 
+func (w *wire) unsent() int { return outQueue(int(w.fd)) }
+
+// outQueue returns how much of what was sent the peer's system has not acknowledged.
+func outQueue(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// netQueue is outQueue for a net.Conn.
+func netQueue(nc net.Conn) (n int) {
+	if s, ok := nc.(syscall.Conn); ok {
+		if raw, err := s.SyscallConn(); err == nil {
+			raw.Control(func(fd uintptr) { n = outQueue(int(fd)) })
+		}
+	}
+	return n
+}
+
 func (w *wire) empty() bool {
 	var b [1]byte
 	_, _, e := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(w.fd), uintptr(unsafe.Pointer(&b)), 1, syscall.MSG_PEEK, 0, 0)

@@ -50,6 +50,9 @@ type Stream interface {
 	// ErrTimeout.
 	SetReadDeadline(time.Time)
 	SetWriteDeadline(time.Time)
+	// SetWriteTimeout bounds later waits for room to write: within each such time the
+	// peer must take something. It takes the place of SetWriteDeadline; 0 is no bound.
+	SetWriteTimeout(time.Duration)
 	// CloseWrite ends the sending direction: FIN, with TLS close_notify before it.
 	CloseWrite() error
 	Close() error

@@ -48,26 +48,6 @@ func (c *Conn) startRead() error {
 	return nil
 }
 
-// waitWrite waits for one event or the write deadline.
-func (c *Conn) waitWrite() error {
-	if err := c.over(); err != nil {
-		return err
-	}
-	if c.writeBy != 0 {
-		if c.writeBy <= c.loop.nanos {
-			return ErrTimeout
-		}
-		c.arm(c.writeBy)
-	}
-	c.wr = c.loop.cur
-	err := c.loop.suspend(waiting)
-	c.wr = nil
-	if err == nil && c.loop.stopping {
-		err = ErrStopped
-	}
-	return err
-}
-
 // Quiet reports whether the connection is open and nothing has arrived on it. It
 // asks the system when it is not sure.
 func (c *Conn) Quiet() bool {

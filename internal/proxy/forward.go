@@ -145,7 +145,7 @@ func (t *trip) part(c *upstream.Conn, up *upload) {
 // own, which it returns.
 func (t *trip) send(c *upstream.Conn, f *exchange.Forward) (*upload, error) {
 	out := &t.out
-	c.Stream().SetWriteDeadline(t.slot.loop.Now().Add(f.SendTimeout))
+	c.Stream().SetWriteTimeout(f.SendTimeout)
 	if err := c.WriteHead(out); err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (t *trip) send(c *upstream.Conn, f *exchange.Forward) (*upload, error) {
 		return t.startUpload(c, f)
 	}
 	if t.held.size > 0 {
-		if err := t.sendHeld(c, f); err != nil {
+		if err := t.sendHeld(c); err != nil {
 			return nil, err
 		}
 	}
@@ -166,9 +166,8 @@ func (t *trip) send(c *upstream.Conn, f *exchange.Forward) (*upload, error) {
 }
 
 // sendHeld writes a body that was read before.
-func (t *trip) sendHeld(c *upstream.Conn, f *exchange.Forward) error {
+func (t *trip) sendHeld(c *upstream.Conn) error {
 	return t.held.writeTo(func(p []byte) error {
-		c.Stream().SetWriteDeadline(t.slot.loop.Now().Add(f.SendTimeout))
 		_, err := c.Write(p)
 		if err == nil {
 			t.sent = true

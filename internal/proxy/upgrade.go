@@ -36,9 +36,11 @@ func (t *trip) upgrade(c *upstream.Conn, f *exchange.Forward) outcome {
 	}
 	t.resp.Header.Reset() // its strings were in the buffer that the tunnel gave back
 	l := t.slot.loop
-	in := &pipe{l: l, from: down, to: up, read: f.ReadTimeout, write: f.SendTimeout}
-	back := &pipe{l: l, from: up, to: down, read: f.ReadTimeout, write: f.SendTimeout}
+	in := &pipe{l: l, from: down, to: up, read: f.ReadTimeout}
+	back := &pipe{l: l, from: up, to: down, read: f.ReadTimeout}
 	in.other, back.other = back, in
+	up.SetWriteTimeout(f.SendTimeout)
+	down.SetWriteTimeout(f.SendTimeout)
 	l.Go(runPipe, in)
 	back.run()
 	in.waitEnd()
@@ -50,14 +52,14 @@ func (t *trip) upgrade(c *upstream.Conn, f *exchange.Forward) outcome {
 
 // pipe is one direction of a tunnel. Traffic in either direction keeps both alive.
 type pipe struct {
-	l           *loop.Loop
-	from, to    loop.Stream
-	other       *pipe
-	read, write time.Duration
-	last        time.Time // of the last bytes
-	bytes       int64
-	over        bool
-	wait        *loop.Task
+	l        *loop.Loop
+	from, to loop.Stream
+	other    *pipe
+	read     time.Duration
+	last     time.Time // of the last bytes
+	bytes    int64
+	over     bool
+	wait     *loop.Task
 }
 
 func runPipe(arg any) { arg.(*pipe).run() }
@@ -121,7 +123,6 @@ func (p *pipe) piece() (int, error) {
 	n, err := p.from.Read(buf)
 	if n > 0 {
 		p.last = p.l.Now()
-		p.to.SetWriteDeadline(p.last.Add(p.write))
 		if _, werr := p.to.Write(buf[:n]); werr != nil {
 			return n, werr
 		}

@@ -83,7 +83,6 @@ func (u *upload) run() {
 
 // pass sends a piece. When the endpoint does not take it, it may still answer.
 func (u *upload) pass(p []byte) {
-	u.deadline()
 	if _, err := u.c.Write(p); err != nil {
 		u.lost = true
 		return
@@ -97,14 +96,9 @@ func (u *upload) finish() {
 	if u.lost {
 		return
 	}
-	u.deadline()
 	if err := u.c.Finish(&u.t.x.In.Trailer); err != nil {
 		u.lost = true
 	}
-}
-
-func (u *upload) deadline() {
-	u.c.Stream().SetWriteDeadline(u.t.slot.loop.Now().Add(u.f.SendTimeout))
 }
 
 // client notes that the body cannot be completed, which ends the exchange: the

@@ -17,8 +17,9 @@ const maxInterim = 100
 // exchange at a time. One coroutine may write the request while another reads the
 // response; between exchanges it holds no buffer.
 type ClientConn struct {
-	// ReadTimeout bounds the wait for each piece of a response, SendTimeout each
-	// write. 0 leaves the deadlines of the stream alone.
+	// ReadTimeout bounds the wait for each piece of a response. In each SendTimeout
+	// the server must take something of what is sent. 0 leaves the bounds of the
+	// stream alone.
 	ReadTimeout, SendTimeout time.Duration
 
 	s    loop.Stream

@@ -27,7 +27,7 @@ type Limits struct {
 	HeaderTimeout time.Duration // for a whole head, from its first byte; 0 is none
 	BodyTimeout   time.Duration // between two reads of a body; 0 is none
 	KeepAlive     time.Duration // how long a connection may idle; 0 closes it after each answer
-	SendTimeout   time.Duration // for one write to the client; 0 is none
+	SendTimeout   time.Duration // in which the client must take something of what is sent; 0 is none
 	Requests      int           // on one connection; 0 is no bound
 	Underscores   bool          // pass fields whose names hold "_"
 	InvalidNames  bool          // pass fields whose names are no letters, digits and "-", but are tokens

@@ -27,23 +27,23 @@ const copyLimit = 4 << 10
 // head until the first piece of body. It holds a buffer only while something in it
 // waits to be sent.
 type output struct {
-	s       loop.Stream
-	buf     []byte
-	timeout time.Duration // of one write; 0: the stream's deadline is left alone
-	mode    bodyMode
-	left    int64 // of byLength
-	sent    int64
-	err     error // of the first write that failed
-	armed   bool  // the stream has a write deadline of ours
+	s     loop.Stream
+	buf   []byte
+	mode  bodyMode
+	left  int64 // of byLength
+	sent  int64
+	err   error // of the first write that failed
+	armed bool  // the stream has a bound of ours
 }
 
-// begin makes o ready for the next message.
+// begin makes o ready for the next message. In each timeout the other side must take
+// something of it; 0 leaves the stream's bound alone, unless it is one of ours.
 func (o *output) begin(timeout time.Duration) {
-	if timeout == 0 && o.armed {
-		o.s.SetWriteDeadline(time.Time{})
-		o.armed = false
+	if timeout > 0 || o.armed {
+		o.s.SetWriteTimeout(timeout)
+		o.armed = timeout > 0
 	}
-	o.timeout, o.mode, o.left, o.sent = timeout, noBody, 0, 0
+	o.mode, o.left, o.sent = noBody, 0, 0
 }
 
 // room makes sure that n more bytes can be appended to buf without moving it.
@@ -65,19 +65,11 @@ func (o *output) release() {
 	}
 }
 
-func (o *output) arm() {
-	if o.timeout > 0 {
-		o.s.SetWriteDeadline(o.s.Loop().Now().Add(o.timeout))
-		o.armed = true
-	}
-}
-
 // flush sends what is held back.
 func (o *output) flush() error {
 	if o.err != nil || len(o.buf) == 0 {
 		return o.err
 	}
-	o.arm()
 	_, o.err = o.s.Write(o.buf)
 	o.done(int64(len(o.buf)))
 	return o.err
@@ -100,14 +92,12 @@ func (o *output) send(p []byte) error {
 	case len(p) == 0:
 		return o.flush()
 	case len(o.buf) == 0:
-		o.arm()
 		_, o.err = o.s.Write(p)
 	case len(p) <= copyLimit:
 		o.room(len(p))
 		o.buf = append(o.buf, p...)
 		return o.flush()
 	default:
-		o.arm()
 		o.err = o.s.WriteTwo(o.buf, p)
 	}
 	o.done(n)

@@ -78,6 +78,7 @@ func (s *memStream) Quiet() bool                     { return !s.Ready() && !s.c
 func (s *memStream) OnReadable(f func(any), arg any) { s.idle, s.idleArg = f, arg }
 func (s *memStream) SetReadDeadline(t time.Time)     { s.deadline = t }
 func (s *memStream) SetWriteDeadline(time.Time)      {}
+func (s *memStream) SetWriteTimeout(time.Duration)   {}
 func (s *memStream) CloseWrite() error               { s.closedWrite = true; return nil }
 func (s *memStream) Close() error                    { s.closed = true; return nil }
 func (s *memStream) LocalAddr() (a netip.AddrPort)   { return a }

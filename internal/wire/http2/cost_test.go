@@ -32,19 +32,20 @@ func (s *memStream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (s *memStream) WriteTwo(a, b []byte) error   { return nil }
-func (s *memStream) Ready() bool                  { return len(s.in) > 0 }
-func (s *memStream) WaitRead() error              { return nil }
-func (s *memStream) Quiet() bool                  { return len(s.in) == 0 }
-func (s *memStream) OnReadable(func(any), any)    {}
-func (s *memStream) SetReadDeadline(time.Time)    {}
-func (s *memStream) SetWriteDeadline(time.Time)   {}
-func (s *memStream) CloseWrite() error            { return nil }
-func (s *memStream) Close() error                 { return nil }
-func (s *memStream) LocalAddr() netip.AddrPort    { return netip.AddrPort{} }
-func (s *memStream) RemoteAddr() netip.AddrPort   { return netip.AddrPort{} }
-func (s *memStream) Loop() *loop.Loop             { return s.l }
-func (s *memStream) feed(c *ServerConn, p []byte) { s.in = p; readable(c) }
+func (s *memStream) WriteTwo(a, b []byte) error    { return nil }
+func (s *memStream) Ready() bool                   { return len(s.in) > 0 }
+func (s *memStream) WaitRead() error               { return nil }
+func (s *memStream) Quiet() bool                   { return len(s.in) == 0 }
+func (s *memStream) OnReadable(func(any), any)     {}
+func (s *memStream) SetReadDeadline(time.Time)     {}
+func (s *memStream) SetWriteDeadline(time.Time)    {}
+func (s *memStream) SetWriteTimeout(time.Duration) {}
+func (s *memStream) CloseWrite() error             { return nil }
+func (s *memStream) Close() error                  { return nil }
+func (s *memStream) LocalAddr() netip.AddrPort     { return netip.AddrPort{} }
+func (s *memStream) RemoteAddr() netip.AddrPort    { return netip.AddrPort{} }
+func (s *memStream) Loop() *loop.Loop              { return s.l }
+func (s *memStream) feed(c *ServerConn, p []byte)  { s.in = p; readable(c) }
 
 // onLoop runs f in a coroutine of a loop.
 func onLoop(t testing.TB, f func(l *loop.Loop)) {

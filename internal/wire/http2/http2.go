@@ -29,7 +29,7 @@ type Limits struct {
 	HeaderTimeout time.Duration // for a whole head, from its first byte; 0 is none
 	BodyTimeout   time.Duration // between two reads of a body; 0 is none
 	KeepAlive     time.Duration // how long a connection may have no stream; 0 ends it after each
-	SendTimeout   time.Duration // for one write, and for a wait for the client's window; 0 is none
+	SendTimeout   time.Duration // in which the client must take something of what is sent, or open its window; 0 is none
 	Requests      int           // on one connection; 0 is no bound
 	Glitches      int           // frames without use in a burst before the connection ends; 0 is 1000
 	Underscores   bool          // pass fields whose names hold "_"

@@ -2,7 +2,6 @@ package http2
 
 import (
 	"encoding/binary"
-	"time"
 
 	"github.com/pierhead/pierhead/internal/loop"
 )
@@ -52,11 +51,7 @@ func flush(a any) {
 		c.gen++
 		c.unblock()
 		c.crowded.wake(nil)
-		if d := c.cfg.limits().SendTimeout; d > 0 {
-			c.s.SetWriteDeadline(c.l.Now().Add(d))
-		} else {
-			c.s.SetWriteDeadline(time.Time{})
-		}
+		c.s.SetWriteTimeout(c.cfg.limits().SendTimeout)
 		_, err := c.s.Write(out)
 		c.l.PutBig(out[:cap(out)])
 		if err != nil {

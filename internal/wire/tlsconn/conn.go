@@ -134,6 +134,9 @@ func (c *Conn) SetReadDeadline(t time.Time) { c.below.SetReadDeadline(t) }
 // SetWriteDeadline bounds the waits of writing, and of the handshake.
 func (c *Conn) SetWriteDeadline(t time.Time) { c.below.SetWriteDeadline(t) }
 
+// SetWriteTimeout bounds the waits of writing by what the other side takes.
+func (c *Conn) SetWriteTimeout(d time.Duration) { c.below.SetWriteTimeout(d) }
+
 // CloseWrite sends close_notify and then FIN.
 func (c *Conn) CloseWrite() error {
 	if c.phase == open && !c.ended && c.outErr == nil {
