@@ -21,7 +21,6 @@ import (
 	"testing"
 
 	"github.com/pierhead/pierhead/internal/dns"
-	"github.com/pierhead/pierhead/internal/lb"
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/source/file"
 	"github.com/pierhead/pierhead/internal/translate"
@@ -120,14 +119,18 @@ func play(t *testing.T, script string, kind loop.Kind) {
 }
 
 // startControl serves a folder on free ports until the test ends.
-func startControl(t testing.TB, dir string, kind loop.Kind) *Control {
+func startControl(t testing.TB, dir string, kind loop.Kind, more ...func(*Options)) *Control {
 	t.Helper()
-	c, err := Start(context.Background(), Options{
+	opt := Options{
 		Version: "test", Source: file.New(dir), Engine: kind, AnyPort: true,
-		Rules:         Rules{Translate: testOptions(), Balancers: lb.DefaultRules(), Zones: []dns.Zone{}},
+		Rules:         Rules{Translate: testOptions(), Balancers: ownBalancers(), Zones: []dns.Zone{}},
 		ListenAddress: netip.MustParseAddr("127.0.0.1"), AdminListen: "127.0.0.1:0",
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), AccessLog: io.Discard,
-	})
+	}
+	for _, f := range more {
+		f(&opt)
+	}
+	c, err := Start(context.Background(), opt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/netip"
 	"os"
@@ -21,10 +20,8 @@ import (
 	"time"
 
 	"github.com/pierhead/pierhead/internal/admin"
-	"github.com/pierhead/pierhead/internal/dns"
 	"github.com/pierhead/pierhead/internal/lb"
 	"github.com/pierhead/pierhead/internal/loop"
-	"github.com/pierhead/pierhead/internal/source/file"
 )
 
 // The tests of the files peer_*_test.go serve manifests and let foreign programs
@@ -84,30 +81,16 @@ func serve(t testing.TB, kind loop.Kind, manifests map[string]string, more ...fu
 	for name, text := range manifests {
 		writeFile(t, filepath.Join(s.dir, name), text)
 	}
-	opt := Options{
-		Version: "test", Source: file.New(s.dir), Engine: kind, AnyPort: true,
-		Rules:         Rules{Translate: testOptions(), Balancers: ownBalancers(), Zones: []dns.Zone{}},
-		ListenAddress: netip.MustParseAddr("127.0.0.1"),
-		Log:           slog.New(slog.NewTextHandler(io.Discard, nil)), AccessLog: io.Discard,
-		Changed: func(*Control) {
+	own := func(o *Options) {
+		o.AdminListen = ""
+		o.Changed = func(*Control) {
 			select {
 			case s.changed <- struct{}{}:
 			default:
 			}
-		},
-	}
-	for _, f := range more {
-		f(&opt)
-	}
-	var err error
-	if s.Control, err = Start(context.Background(), opt); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Error(err)
 		}
-	})
+	}
+	s.Control = startControl(t, s.dir, kind, append([]func(*Options){own}, more...)...)
 	return s
 }
 
