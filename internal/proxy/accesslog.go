@@ -54,20 +54,26 @@ func (a *AccessLog) Close() {
 
 // add appends the line that write makes of t to the buffer of the loop.
 func (a *AccessLog) add(l *loop.Loop, t *trip, write func([]byte, *trip) []byte) {
-	b := &a.loops[l.Index()]
-	b.mu.Lock()
-	if len(b.lines) > maxLogBuffer {
-		b.mu.Unlock()
+	full, arm := a.loops[l.Index()].add(t, write)
+	if full {
 		a.dropped.Add(1)
-		return
 	}
-	b.lines = write(b.lines, t)
-	arm := !b.armed
-	b.armed = true
-	b.mu.Unlock()
 	if arm {
 		l.AtTurnEnd(wakeWriter, a)
 	}
+}
+
+// add reports whether the line did not fit, and whether the writer must be woken. A
+// write that panics leaves no part of its line and no lock behind.
+func (b *logBuffer) add(t *trip, write func([]byte, *trip) []byte) (full, arm bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.lines) > maxLogBuffer {
+		return true, false
+	}
+	b.lines = write(b.lines, t)
+	arm, b.armed = !b.armed, true
+	return false, arm
 }
 
 // wakeWriter runs at the end of a turn in which lines were added.

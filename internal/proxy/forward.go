@@ -66,6 +66,7 @@ func (t *trip) try(f *exchange.Forward, r *retries) outcome {
 	if e == nil {
 		return outcome{kind: exchange.NoEndpoint}
 	}
+	t.letGo() // of the try before
 	r.count++
 	t.sent = false
 	begin := l.Now()
@@ -77,6 +78,7 @@ func (t *trip) try(f *exchange.Forward, r *retries) outcome {
 		rec.Err, rec.Total = connectKind(err), rec.Connect
 		return outcome{kind: rec.Err, err: err}
 	}
+	t.conn, t.keep = c, false
 	rec.Reused = c.Reused
 	t.watchClient(c)
 	o := t.converse(c, f, r, rec, begin)
@@ -94,8 +96,8 @@ func (t *trip) try(f *exchange.Forward, r *retries) outcome {
 	return o
 }
 
-// converse sends the request on a connection and reads the answer from it. The
-// connection is given back or closed when it returns.
+// converse sends the request on a connection and reads the answer from it. When it
+// returns, the connection is closed or stays for the log, until letGo.
 func (t *trip) converse(c *upstream.Conn, f *exchange.Forward, r *retries, rec *exchange.Try, begin time.Time) outcome {
 	up, err := t.send(c, f)
 	if err == nil {
@@ -106,7 +108,7 @@ func (t *trip) converse(c *upstream.Conn, f *exchange.Forward, r *retries, rec *
 	}
 	rec.Header = t.slot.loop.Now().Sub(begin)
 	if err != nil {
-		t.part(c, up)
+		c.Stream().Close()
 		if k := up.failure(); k != exchange.OK { // the client's fault comes first
 			return outcome{kind: k, err: up.err}
 		}
@@ -115,30 +117,17 @@ func (t *trip) converse(c *upstream.Conn, f *exchange.Forward, r *retries, rec *
 	}
 	rec.Status = t.resp.Status
 	if r.byStatus(t.resp.Status) {
-		t.part(c, up)
+		c.Stream().Close()
 		return outcome{again: true}
 	}
 	if t.resp.Status == 101 {
 		return t.upgrade(c, f)
 	}
 	o := t.relay(c, f, rec)
-	t.conn, t.upload = c, up // until the log is written: the head's strings are in its buffer
 	if t.keep = o.kind == exchange.OK && up.ended() && c.Reusable(); !t.keep {
 		c.Stream().Close()
 	}
 	return o
-}
-
-// part closes a connection that did not give an answer. When a body is still being
-// read for it, the client is answered first.
-func (t *trip) part(c *upstream.Conn, up *upload) {
-	c.Stream().Close()
-	if up != nil {
-		t.conn, t.upload = c, up
-		return
-	}
-	c.Discard()
-	c.Release()
 }
 
 // send writes the request. A body that is streamed goes on in a coroutine of its

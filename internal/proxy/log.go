@@ -38,18 +38,12 @@ func (t *trip) logSteps() {
 		return
 	}
 	for _, step := range t.route.Chain.Log {
-		t.logStep(step)
+		t.step = step
+		t.attempt((*trip).logStep)
 	}
 }
 
-func (t *trip) logStep(step exchange.LogStep) {
-	defer func() {
-		if v := recover(); v != nil {
-			t.note(exchange.Panic, panicError(v))
-		}
-	}()
-	step.Log(&t.x)
-}
+func (t *trip) logStep() { t.step.Log(&t.x) }
 
 // accessLog writes the line of this exchange, unless a rule says not to.
 func (t *trip) accessLog() {

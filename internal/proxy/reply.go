@@ -77,17 +77,18 @@ func (t *trip) answer(r *exchange.Reply) {
 func hasPage(status int) bool { return status >= 300 && status != 304 }
 
 // finishHead lets the response steps see the final head and completes it. The head
-// counts as sent from here on.
+// counts as sent from then on.
 func (t *trip) finishHead() {
 	resp := &t.resp
-	t.x.Status, t.headSent = resp.Status, true
-	if t.route != nil {
+	t.x.Status = resp.Status
+	if t.route != nil && !t.bare {
 		steps := t.route.Chain.Response
 		for i := len(steps) - 1; i >= 0; i-- {
 			steps[i].Response(&t.x)
 		}
 		t.x.Status = resp.Status
 	}
+	t.headSent = true
 	if _, ok := resp.Header.LookupKnown(message.Date); !ok {
 		resp.Header.AddKnown(message.Date, t.slot.date.at(t.slot.loop.Now()))
 	}

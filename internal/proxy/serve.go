@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 
@@ -14,21 +15,26 @@ import (
 func (h *handler) Handle(in *message.Request, w message.Writer) {
 	t := h.slot.take()
 	t.begin(h.conn, in, w)
-	whole := t.guarded()
-	t.end()
-	if whole { // after a panic somebody may still hold it
+	whole := t.attempt((*trip).serve)
+	if !whole {
+		t.attempt((*trip).apologize)
+		t.w.Abort(errPanic)
+	}
+	if t.end() && whole { // after a panic somebody may still hold it
 		h.slot.put(t)
 	}
 }
 
-// guarded serves the request; a panic becomes 500 and ends the connection.
-func (t *trip) guarded() (whole bool) {
+// attempt does one part of the exchange's life. A panic, which is a bug of ours, is
+// reported and ends that part only: what this exchange holds is given back all the
+// same.
+func (t *trip) attempt(part func(*trip)) (whole bool) {
 	defer func() {
 		if v := recover(); v != nil {
-			t.panicked(v)
+			t.note(exchange.Panic, fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
 		}
 	}()
-	t.serve()
+	part(t)
 	return true
 }
 
@@ -119,16 +125,17 @@ func (t *trip) forwarded() {
 	out.Body, out.Length = in.Body, in.Length
 }
 
-// panicked reports a bug and answers it.
-func (t *trip) panicked(v any) {
-	err := panicError(v)
+// apologize answers 500 after a panic, if the client was told nothing yet. The
+// response steps do not see the answer: they may be what panicked.
+func (t *trip) apologize() {
+	t.bare = true
+	t.unwatchClient()
 	if !t.headSent {
-		t.x.Route, t.route = nil, nil // its response steps may be what panicked
-		t.fail(exchange.Panic, err)
-	} else {
-		t.note(exchange.Panic, err)
+		t.answer(&panicked)
 	}
-	t.w.Abort(err)
 }
 
-func panicError(v any) error { return fmt.Errorf("panic: %v\n%s", v, debug.Stack()) }
+var (
+	panicked = exchange.Reply{Status: exchange.Panic.Status(), Err: exchange.Panic}
+	errPanic = errors.New("the answer was given up after a panic")
+)

@@ -24,12 +24,14 @@ type trip struct {
 	sent     bool     // bytes of the request reached the endpoint of this try
 	headSent bool     // the final head went to the client: nothing can be answered any more
 
-	conn    *upstream.Conn // that the answer came by
+	conn    *upstream.Conn // in use: its buffer holds the strings of resp
 	keep    bool           // it may serve another request
 	upload  *upload        // that may still run on it
 	watched *upstream.Conn // to be closed when the client gives up
 	gone    bool           // the client gave up
-	kind    exchange.Kind  // what failed
+	bare    bool           // after a panic: no response step runs any more
+	step    exchange.LogStep
+	kind    exchange.Kind // what failed
 
 	hostBuf []byte
 	pathBuf []byte
@@ -49,8 +51,9 @@ func (t *trip) begin(c *exchange.Conn, in *message.Request, w message.Writer) {
 	t.slot.meter.begin()
 }
 
-// end runs the log steps, counts and logs.
-func (t *trip) end() {
+// end runs the log steps, counts and logs, and gives back what the exchange holds.
+// It reports whether all of that went well.
+func (t *trip) end() bool {
 	x := &t.x
 	t.held.drop()
 	x.End = t.slot.loop.Now()
@@ -58,14 +61,24 @@ func (t *trip) end() {
 	t.upload.abandon()
 	t.logSteps()
 	t.slot.meter.end(x, t.kind)
-	t.accessLog()
-	if c := t.conn; c != nil {
-		c.Release()
-		if t.keep {
-			c.Put()
-		} else {
-			c.Discard()
-		}
+	whole := t.attempt((*trip).accessLog)
+	t.letGo()
+	return whole
+}
+
+// letGo gives the connection to the endpoint back. The strings of resp are not valid
+// afterwards.
+func (t *trip) letGo() {
+	c := t.conn
+	if c == nil {
+		return
+	}
+	t.conn = nil
+	c.Release()
+	if t.keep {
+		c.Put()
+	} else {
+		c.Discard()
 	}
 }
 
@@ -74,8 +87,8 @@ func (t *trip) reset() {
 	x := &t.x
 	x.Reset() // and with it out and resp
 	x.In = nil
-	t.w, t.table, t.route, t.held, t.conn, t.upload, t.watched = nil, nil, nil, heldBody{}, nil, nil, nil
-	t.streamed, t.sent, t.headSent, t.keep, t.gone, t.kind = false, false, false, false, false, exchange.OK
+	t.w, t.table, t.route, t.held, t.conn, t.upload, t.watched, t.step = nil, nil, nil, heldBody{}, nil, nil, nil, nil
+	t.streamed, t.sent, t.headSent, t.keep, t.gone, t.bare, t.kind = false, false, false, false, false, false, exchange.OK
 }
 
 // note remembers what failed, for log and metrics, and reports it.

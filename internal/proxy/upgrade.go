@@ -17,7 +17,6 @@ var errNoTunnel = errors.New("client's protocol version cannot switch protocols"
 // for too long. Nothing of the kind happens before the endpoint has agreed: what the
 // client sent after its request waited until now.
 func (t *trip) upgrade(c *upstream.Conn, f *exchange.Forward) outcome {
-	defer c.Discard()
 	w, ok := t.w.(http1.Tunneler)
 	if !ok {
 		return outcome{kind: exchange.UpstreamInvalid, err: errNoTunnel}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"time"
 
 	"github.com/pierhead/pierhead/internal/exchange"
 	"github.com/pierhead/pierhead/internal/loop"
@@ -21,11 +22,15 @@ type upload struct {
 	kind exchange.Kind // the client's failure, if it was one
 	err  error
 	wait *loop.Task // who waits for the end
+	till time.Time  // until when the rest is read once it is only dropped
 }
 
-// maxDropped bounds what is read of a body that nobody wants any more, so that the
-// client sees the answer and not a broken connection.
-const maxDropped = 1 << 20
+// How much of a body that nobody wants any more is read, and for how long, so that
+// the client sees the answer and not a broken connection.
+const (
+	maxDropped  = 1 << 20
+	maxDropping = 30 * time.Second
+)
 
 // startUpload begins to pass the body on.
 func (t *trip) startUpload(c *upstream.Conn, f *exchange.Forward) (*upload, error) {
@@ -33,7 +38,7 @@ func (t *trip) startUpload(c *upstream.Conn, f *exchange.Forward) (*upload, erro
 	if err := c.Flush(); err != nil {
 		return nil, err
 	}
-	t.sent = true
+	t.sent, t.upload = true, u
 	t.slot.loop.Go(runUpload, u)
 	return u, nil
 }
@@ -69,6 +74,11 @@ func (u *upload) run() {
 		}
 		if u.lost {
 			dropped += n
+			if now := l.Now(); u.till.IsZero() {
+				u.till = now.Add(maxDropping)
+			} else if now.After(u.till) {
+				return
+			}
 		}
 		if err == io.EOF {
 			u.finish()
