@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -132,16 +133,16 @@ func TestTakenPort(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "good.yaml"), newOrigin(t).fill(goodHost))
 	balancer := filepath.Join(dir, "balancer.yaml")
-	const service = `apiVersion: v1
+	service := fmt.Sprintf(`apiVersion: v1
 kind: Service
 metadata: {name: front, namespace: default}
-spec: {type: LoadBalancer, ports: [{name: one, port: 18080}, {name: two, port: 18081}]}
+spec: {type: LoadBalancer, ports: [{name: one, port: %d}, {name: two, port: %d}]}
 ---
 apiVersion: v1
 kind: Endpoints
 metadata: {name: front, namespace: default}
 subsets: [{addresses: [{ip: "{{IP}}"}], ports: [{name: one, port: {{PORT}}}, {name: two, port: {{PORT}}}]}]
-`
+`, freePort(t), freePort(t))
 	c := startControl(t, dir, loop.DefaultKind())
 	change(t, c, func() { writeFile(t, balancer, newOrigin(t).fill(service)) })
 	ports := c.State().LoadBalancers[0].Ports
@@ -165,6 +166,17 @@ subsets: [{addresses: [{ip: "{{IP}}"}], ports: [{name: one, port: {{PORT}}}, {na
 	if err := getOnce(ports[0].Listen); err != nil {
 		t.Errorf("the port that was taken: %v", err)
 	}
+}
+
+// freePort returns a port that nobody has on any address.
+func freePort(t *testing.T) int {
+	t.Helper()
+	ln, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port
 }
 
 // getOnce asks an address on a connection of its own.
