@@ -19,16 +19,23 @@ type runtime struct {
 
 var errNoClient = errors.New("server was made without a client: steps cannot ask other servers")
 
-// Do asks another server, with the timeouts of the route.
+// askTimeout bounds each part of a request of a step: nginx's defaults, since the
+// timeouts of a route are about its upstream.
+const askTimeout = 60 * time.Second
+
+// Do asks another server. Of the route only the bound on the answer's head counts.
 func (r *runtime) Do(x *exchange.Exchange, url *exchange.URL, req *message.Request, resp *message.Response) (func(), error) {
 	if r.client == nil {
 		return nil, errNoClient
 	}
-	fwd := &exchange.DefaultForward
-	if x.Route != nil {
-		fwd = &x.Route.Forward
+	fwd := exchange.Forward{
+		ConnectTimeout: askTimeout, SendTimeout: askTimeout, ReadTimeout: askTimeout,
+		HeadLimit: exchange.DefaultForward.HeadLimit,
 	}
-	return r.client.Do(r.loop, url, req, resp, fwd)
+	if x.Route != nil {
+		fwd.HeadLimit = x.Route.Forward.HeadLimit
+	}
+	return r.client.Do(r.loop, url, req, resp, &fwd)
 }
 
 // Await runs f away from the loop.
