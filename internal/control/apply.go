@@ -36,7 +36,11 @@ func (f *findings) problem(o model.Origin, field, value, reason, remedy string) 
 // When only endpoints changed, nothing but the pools is touched.
 func (r *running) apply(p *Plan) *admin.State {
 	found := &findings{listen: map[string]string{}}
-	r.pools.SetEndpoints(p.Endpoints)
+	if r.endpoints != nil {
+		r.endpoints.planned(p)
+	} else {
+		r.pools.SetEndpoints(p.Endpoints)
+	}
 	if !r.failing && r.plan != nil && reflect.DeepEqual(p.Config, r.plan.Config) && reflect.DeepEqual(p.Zones, r.plan.Zones) {
 		r.balancers.Apply(r.balanced(p)) // targets may be endpoints
 		r.plan = p
@@ -143,10 +147,17 @@ func (r *running) listen(p *Plan, found *findings) {
 			l := &c.Listeners[j]
 			name := listenerName(c, l)
 			origins[name] = c.Origin
-			desired = append(desired, listen.Listener{
+			d := listen.Listener{
 				Name: name, Bind: r.bind(c, l, behind[c.Name]), Port: l.Port, TLS: l.TLS, ProxyProtocol: l.ProxyProtocol,
 				Settings: &c.Settings, Certificates: certs, Service: r.servers[c.Name],
-			})
+			}
+			desired = append(desired, d)
+			if also := r.opt.ListenAlso; also.IsValid() && !behind[c.Name] {
+				d.Name += " on " + also.String()
+				d.Bind = netip.AddrPortFrom(also, d.Bind.Port())
+				origins[d.Name] = c.Origin
+				desired = append(desired, d)
+			}
 		}
 	}
 	for _, f := range r.listeners.Apply(desired) {

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -26,7 +27,8 @@ import (
 	"github.com/pierhead/pierhead/internal/translate"
 )
 
-// Source is where objects come from: files (package file), later a cluster.
+// Source is where objects come from: files (package file) or a cluster (package kube).
+// It may be a Starter and an EndpointSource besides.
 type Source interface {
 	// Load returns the objects as they are now, and what is wrong with reading them.
 	Load() (*translate.Objects, []model.Problem)
@@ -41,6 +43,7 @@ type Options struct {
 	Source        Source
 	Rules         Rules
 	ListenAddress netip.Addr     // of controllers that have no load balancer in front
+	ListenAlso    netip.Addr     // a further address of theirs; the zero value for none
 	AdminListen   string         // "" for none
 	DNSListen     netip.AddrPort // the zero value for none
 	DNSClients    []netip.Prefix // who sees private zones; nil: loopback and private ranges
@@ -48,6 +51,7 @@ type Options struct {
 	Log           *slog.Logger
 	AccessLog     io.Writer
 	AnyPort       bool           // for tests: free ports instead of those that listeners stand for
+	DrainLimit    time.Duration  // bounds the drain at the end; 0: 10 seconds
 	Changed       func(*Control) // called after every change that was applied; may be nil
 }
 
@@ -78,7 +82,22 @@ func Start(ctx context.Context, opt Options) (*Control, error) {
 		c.runs.close(context.Background())
 		return nil, err
 	}
+	if source, ok := opt.Source.(Starter); ok {
+		if err := source.Start(ctx); err != nil {
+			c.cancel()
+			c.runs.close(context.Background())
+			c.ended.Wait()
+			return nil, err
+		}
+	}
 	c.step()
+	if e := c.runs.endpoints; e != nil {
+		c.ended.Go(func() {
+			if err := e.watch(ctx); ctx.Err() == nil {
+				c.opt.Log.Error("changes of endpoints are not seen any more; restart the process", "error", err)
+			}
+		})
+	}
 	changed := make(chan struct{}, 1)
 	c.ended.Go(func() {
 		err := c.opt.Source.Watch(ctx, func() {
@@ -106,7 +125,7 @@ func (c *Control) startAdmin(ctx context.Context) error {
 		return fmt.Errorf("admin address: %w; choose another one with --admin-listen", err)
 	}
 	c.adminAddr = ln.Addr()
-	srv := &admin.Server{State: c.State, Healthy: c.healthy, Metrics: c.metrics()}
+	srv := &admin.Server{State: c.Current, Healthy: c.healthy, Metrics: c.metrics()}
 	c.ended.Go(func() {
 		if err := srv.Serve(ctx, ln); err != nil {
 			c.opt.Log.Error(err.Error())
@@ -155,6 +174,10 @@ func (c *Control) step() {
 
 // State returns what stands now. The caller must not change it.
 func (c *Control) State() *admin.State { return c.state.Load() }
+
+// Metrics returns what answers /metrics, for a process that has an address of its own
+// for it.
+func (c *Control) Metrics() http.Handler { return c.metrics() }
 
 // serving returns the servers of all controllers.
 func (c *Control) serving() map[string]*proxy.Server {

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ type running struct {
 	engine *loop.Engine
 
 	pools     *upstream.Set
+	endpoints *endpoints // nil: they come with the plan
 	client    *upstream.Client
 	outlasts  *exchange.State
 	tables    map[string]*routing.Live    // by controller
@@ -54,6 +56,9 @@ func newRunning(opt Options) (*running, error) {
 		pools: upstream.NewSet(engine.Loops()), client: upstream.NewClient(engine.Loops()), outlasts: exchange.NewState(),
 		tables: map[string]*routing.Live{}, servers: map[string]*proxy.Server{}, logs: map[string]*proxy.AccessLog{},
 		errors: newErrorLog(opt.Log), listeners: listen.New(engine), balancers: l4.New(engine, l4.Config{}),
+	}
+	if source, ok := opt.Source.(EndpointSource); ok {
+		r.endpoints = &endpoints{source: source, pools: r.pools}
 	}
 	if opt.DNSListen.IsValid() {
 		r.dns = server.New(server.Config{Listen: opt.DNSListen, Inside: opt.DNSClients})
@@ -90,21 +95,22 @@ func (r *running) bind(c *model.Controller, l *model.Listener, behind bool) neti
 	return netip.AddrPortFrom(r.opt.ListenAddress, port)
 }
 
-// drainLimit bounds how long close waits for connections, whatever
-// worker-shutdown-timeout says.
+// drainLimit bounds how long close waits for connections unless Options.DrainLimit
+// does, whatever worker-shutdown-timeout says.
 const drainLimit = 10 * time.Second
 
 // close drains connections and ends everything. Connections that do not end in time
 // are closed, and the log says so.
 func (r *running) close(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, drainLimit)
+	limit := cmp.Or(r.opt.DrainLimit, drainLimit)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var errs []error
 	balancers := make(chan error, 1)
 	go func() { balancers <- r.balancers.Close(ctx) }()
 	for what, err := range map[string]error{"client connections": r.listeners.Drain(ctx), "balanced connections": <-balancers} {
 		if err != nil {
-			r.opt.Log.Warn(what+" were closed before they ended", "waited", drainLimit)
+			r.opt.Log.Warn(what+" were closed before they ended", "waited", limit)
 		}
 	}
 	if r.dns != nil {

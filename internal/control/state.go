@@ -39,7 +39,7 @@ func (r *running) stateOf(p *Plan, found *findings) *admin.State {
 		}
 	}
 	r.controllers(s, p, found, addresses)
-	upstreams(s, p)
+	s.Upstreams = upstreamsOf(p.Config.Upstreams, p.Endpoints)
 	for _, c := range p.Config.Certificates {
 		cert := admin.Certificate{Name: c.Name, Names: c.Names, Origin: c.Origin.String()}
 		if leaf := r.pairs.Get(c.Name); leaf != nil && leaf.Leaf != nil {
@@ -103,15 +103,16 @@ func (r *running) controllers(s *admin.State, p *Plan, found *findings, addresse
 	})
 }
 
-// upstreams tells the endpoints of every upstream.
-func upstreams(s *admin.State, p *Plan) {
+// upstreamsOf tells the endpoints of every upstream.
+func upstreamsOf(ups []model.Upstream, given []model.EndpointSet) []admin.Upstream {
 	sets := map[string][]string{}
-	for _, e := range p.Endpoints {
+	for _, e := range given {
 		for _, a := range e.Endpoints {
 			sets[e.Upstream] = append(sets[e.Upstream], a.String())
 		}
 	}
-	for _, u := range p.Config.Upstreams {
+	rows := []admin.Upstream{}
+	for _, u := range ups {
 		ends := sets[u.Name]
 		if u.External != "" {
 			ends = []string{fmt.Sprintf("%s:%d", u.External, u.ExternalP)}
@@ -119,6 +120,7 @@ func upstreams(s *admin.State, p *Plan) {
 		if ends == nil {
 			ends = []string{}
 		}
-		s.Upstreams = append(s.Upstreams, admin.Upstream{Name: u.Name, Endpoints: ends})
+		rows = append(rows, admin.Upstream{Name: u.Name, Endpoints: ends})
 	}
+	return rows
 }
