@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
-)
 
-var update = flag.Bool("update", false, "rewrite docs/standalone.md")
+	"github.com/pierhead/pierhead/internal/manual"
+)
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
@@ -36,29 +36,7 @@ func TestScripts(t *testing.T) {
 
 // TestUsageIsTold holds that docs/standalone.md shows the usage of up as it is.
 func TestUsageIsTold(t *testing.T) {
-	const page, begin, end = "../../docs/standalone.md", "<!-- usage: made from the code by make update -->\n", "<!-- end -->"
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, rest, ok := bytes.Cut(text, []byte(begin))
-	if !ok {
-		t.Fatalf("%s has no line %q", page, begin)
-	}
-	_, tail, ok := bytes.Cut(rest, []byte(end))
-	if !ok {
-		t.Fatalf("%s has no line %q", page, end)
-	}
-	want := string(head) + begin + "\n```\n" + upCommand.usage + "```\n\n" + end + string(tail)
-	if *update {
-		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if string(text) != want {
-		t.Errorf("%s does not show the usage of up; run make update", page)
-	}
+	manual.Compare(t, "standalone.md", "usage", "\n```\n"+upCommand.usage+"```\n\n")
 }
 
 // TestUsageNamesEveryFlag holds that no flag is missing in the usage text of its

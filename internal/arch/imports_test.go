@@ -21,6 +21,7 @@ var allowed = map[string]string{
 	"internal/loop":            "",
 	"internal/exchange":        "internal/message",
 	"internal/limit":           "",
+	"internal/manual":          "",
 	"internal/htpasswd":        "",
 	"internal/policy":          "internal/model internal/message internal/exchange internal/limit internal/htpasswd",
 	"internal/wire/http1":      "internal/message internal/loop",

@@ -1,9 +1,7 @@
 package policy
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -11,49 +9,22 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/pierhead/pierhead/internal/exchange"
+	"github.com/pierhead/pierhead/internal/manual"
 )
 
-var update = flag.Bool("update", false, "rewrite the generated parts of docs")
-
-// page compares what stands between the markers of a page with want, or rewrites
-// it.
-func page(t *testing.T, file, marker, want string) {
-	t.Helper()
-	path := "../../docs/" + file
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin, end := "<!-- "+marker+": made by go test ./internal/policy -update -->\n", "<!-- end of "+marker+" -->"
-	before, rest, ok := strings.Cut(string(text), begin)
-	got, after, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		t.Fatalf("docs/%s has no markers %q and %q", file, begin, end)
-	}
-	if *update {
-		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if got != want {
-		t.Errorf("docs/%s does not list %s as they are: run make update", file, marker)
-	}
-}
-
 func TestAnnotationsPage(t *testing.T) {
-	page(t, "annotations.md", "annotations", manual(OnRoute))
-	page(t, "annotations.md", "not served", notServed(knownAnnotations))
+	manual.Compare(t, "annotations.md", "annotations", sections(OnRoute))
+	manual.Compare(t, "annotations.md", "not served", notServed(knownAnnotations))
 }
 
 func TestConfigMapPage(t *testing.T) {
-	page(t, "configmap.md", "keys", manual(OnController))
-	page(t, "configmap.md", "not served", notServed(knownConfig))
-	page(t, "configmap.md", "variables", "`$"+strings.Join(exchange.Variables(), "` `$")+"`\n")
+	manual.Compare(t, "configmap.md", "keys", sections(OnController))
+	manual.Compare(t, "configmap.md", "not served", notServed(knownConfig))
+	manual.Compare(t, "configmap.md", "variables", "`$"+strings.Join(exchange.Variables(), "` `$")+"`\n")
 }
 
-// manual is the section of every unit that has keys of the scope.
-func manual(scope Scope) string {
+// sections is the section of every unit that has keys of the scope.
+func sections(scope Scope) string {
 	var b strings.Builder
 	for _, u := range Units() {
 		var rows []string
@@ -171,7 +142,7 @@ func TestOrderOfPolicies(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", p.PolicyName(), phase, answers)
 	}
-	page(t, "phases.md", "policies", b.String()+"\n")
+	manual.Compare(t, "phases.md", "policies", b.String()+"\n")
 }
 
 // responds lists the policies whose steps have a response half, which
