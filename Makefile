@@ -47,7 +47,7 @@ bench:
 	$(GO) run ./bench
 
 update:
-	$(GO) test ./internal/... -update
+	$(GO) test ./cmd/pierhead ./internal/control ./internal/exchange ./internal/policy ./internal/translate -update
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/pierhead ./cmd/pierhead
