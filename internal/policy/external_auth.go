@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pierhead/pierhead/internal/exchange"
+	"github.com/pierhead/pierhead/internal/message"
 )
 
 var authMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"}
@@ -113,7 +114,7 @@ func applyExternalAuth(d *Draft) {
 	}
 	d.Use(p)
 	if len(p.ResponseHeaders) > 0 {
-		d.Use(&GrantedHeaders{Except: p.Except})
+		d.Use(&GrantedHeaders{Names: p.ResponseHeaders})
 	}
 	d.Use(&AuthCookies{Always: k.cookie.Get(d)})
 }
@@ -191,9 +192,11 @@ func (p *ExternalAuth) Build(env *Env) (any, error) {
 }
 
 // GrantedHeaders gives the upstream the fields that external authentication named.
+// What the client sent under these names never passes, also where nobody was asked:
+// another guard was enough, or the path is exempt.
 type GrantedHeaders struct {
 	Used
-	Except []string `json:"except,omitempty"`
+	Names []string `json:"names"`
 }
 
 // PolicyName returns "granted-headers".
@@ -203,20 +206,15 @@ func (*GrantedHeaders) PolicyName() string { return "granted-headers" }
 func (*GrantedHeaders) Phase() exchange.Phase { return exchange.Rewrite }
 
 // Build makes the step.
-func (p *GrantedHeaders) Build(env *Env) (any, error) {
-	if under(env.Route.Path, p.Except) {
-		return nil, nil
-	}
-	return p, nil
-}
+func (p *GrantedHeaders) Build(*Env) (any, error) { return p, nil }
 
 // Request replaces the client's fields, also by nothing.
-func (*GrantedHeaders) Request(x *exchange.Exchange) *exchange.Reply {
-	for i := range x.Granted.Len() {
-		if f := x.Granted.At(i); f.Value == "" {
-			x.Out.Header.Del(f.Name)
-		} else {
-			x.Out.Header.Set(f.Name, f.Value)
+func (p *GrantedHeaders) Request(x *exchange.Exchange) *exchange.Reply {
+	h := &x.Out.Header
+	for _, name := range p.Names {
+		h.DeleteFunc(func(f *message.Field) bool { return alias(f.Name, name) })
+		if v := x.Granted.Get(name); v != "" {
+			h.Add(name, v)
 		}
 	}
 	return nil

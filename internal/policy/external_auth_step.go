@@ -130,6 +130,7 @@ func (s *externalAuthStep) question(x *exchange.Exchange, req *message.Request, 
 	h := &req.Header
 	h.CopyFrom(in)
 	h.DeleteFunc(isOurs)
+	h.DeleteFunc(isAlias)
 	client := x.Text(x.ClientIP.AppendTo(x.Bytes()))
 	full := client
 	if theirs := joined(x, in); s.append && theirs != "" {

@@ -20,6 +20,7 @@ var _ = Register(Unit{
 		d.Use(&Forwarded{
 			Append:      fullForwardedFor.Get(d) && forwardedHeaders.Get(d),
 			OriginalURI: originalURI.Get(d), HostHeader: forwardedHost.Get(d),
+			Aliases: underscores.Get(d) || !ignoreInvalid.Get(d),
 		})
 	},
 	Settings: func(d *Draft, g *Global) {
@@ -52,6 +53,7 @@ type Forwarded struct {
 	Append      bool   `json:"append,omitempty"`
 	OriginalURI bool   `json:"originalURI,omitempty"`
 	HostHeader  string `json:"hostHeader,omitempty"`
+	Aliases     bool   `json:"aliases,omitempty"` // clients may use names that look like ours
 }
 
 // PolicyName returns "forwarded-headers".
@@ -81,6 +83,9 @@ func isOurs(f *message.Field) bool { return ours[f.Known()] }
 func (p *Forwarded) Request(x *exchange.Exchange) *exchange.Reply {
 	in, out := &x.In.Header, &x.Out.Header
 	out.DeleteFunc(isOurs)
+	if p.Aliases {
+		out.DeleteFunc(isAlias)
+	}
 	client := x.Text(x.ClientIP.AppendTo(x.Bytes()))
 	if x.RequestID != "" {
 		out.AddKnown(message.XRequestID, x.RequestID)
