@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +19,8 @@ import (
 
 // maxSize is how large one file may be.
 const maxSize = 16 << 20
+
+var errTooLarge = fmt.Errorf("it is larger than %d MiB", maxSize>>20)
 
 // settle is how long a file that changes must be left alone before it is read
 // again: an editor may be half way through writing it.
@@ -59,6 +62,9 @@ func (s *Source) Load() (*translate.Objects, []model.Problem) {
 	var problems []model.Problem
 	for _, e := range t.errs {
 		problems = append(problems, unreadable(e.path, e.err))
+	}
+	if len(t.files) == 0 && len(t.errs) == 0 {
+		problems = append(problems, empty(s.paths))
 	}
 	if s.loaded {
 		waitSettled(t.files)
@@ -174,11 +180,22 @@ func stays(p model.Problem, kept bool) model.Problem {
 	return p
 }
 
+// empty is the problem of paths that hold no manifest at all.
+func empty(paths []string) model.Problem {
+	return model.Problem{
+		Origin: fileOrigin(strings.Join(paths, " "), 0), Reason: "no manifest is here: no file that ends in .yaml, .yml or .json",
+		Remedy: "name a file, or a folder that holds some", Severity: model.Warning,
+	}
+}
+
 // unreadable is the problem of a path that cannot be read.
 func unreadable(name string, err error) model.Problem {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		err = pe.Err
+	}
+	if errors.Is(err, errTooLarge) {
+		return model.Problem{Origin: fileOrigin(name, 0), Reason: "it is not read: " + err.Error(), Remedy: "split it", Severity: model.Error}
 	}
 	return model.Problem{
 		Origin: fileOrigin(name, 0), Reason: "it cannot be read: " + err.Error(),
@@ -195,7 +212,7 @@ func readFile(name string) ([]byte, error) {
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err == nil && len(text) > maxSize {
-		err = fmt.Errorf("it is larger than %d MiB", maxSize>>20)
+		err = errTooLarge
 	}
 	return text, err
 }

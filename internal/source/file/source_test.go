@@ -186,3 +186,13 @@ func TestRepeated(t *testing.T) {
 		}
 	}
 }
+
+// TestNoManifest: a folder without any manifest is told, an empty file is not.
+func TestNoManifest(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write(t, "m/notes.txt", "apiVersion: v1")
+	s := New("m")
+	expect(t, s, "", "no manifest is here")
+	write(t, "m/a.yaml", "# nothing yet\n")
+	expect(t, s, "")
+}
