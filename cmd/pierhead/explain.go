@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -18,10 +21,17 @@ var explainCommand = command{
 
 For one request: the host entry and route that take it, why the others do not, the
 object with file and line, the steps in the order they run with the origin of every
-value, and the upstream with its endpoints. It opens no port and asks no network.
+value that somebody wrote, the upstream with its endpoints, and what comes of it: the
+answer, or the request as the upstream gets it. It opens no port and asks no network.
+Exit status: 0, or 1 when a file could not be read, or 2 when the command line is
+wrong.
 
 flags:
-  -f PATH                   file or folder of manifests; repeatable
+  -f PATH                   file or folder of manifests; repeatable (default: this
+                            folder)
+  -X METHOD                 the request's method (default GET)
+  -H "NAME: VALUE"          a field of the request; repeatable
+  --from ADDR               the client's address (default 127.0.0.1)
   --controller NAME         only this controller (default: all that take the host)
   -o FORMAT                 text or json (default text)
   --configmap NS/NAME       as for up
@@ -35,8 +45,9 @@ flags:
   --watch-ingress-without-class
                             as for up
 
-example:
+examples:
   pierhead explain https://shop.example.com/cart -f ./manifests
+  pierhead explain http://shop.example.com/ -X OPTIONS -H "Origin: https://example.com"
 `,
 }
 
@@ -46,6 +57,10 @@ func explain(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := flags(&explainCommand, stdout, stderr)
 	var files repeated
 	fs.Var(&files, "f", "")
+	method := fs.String("X", "GET", "")
+	var fields repeated
+	fs.Var(&fields, "H", "")
+	from := fs.String("from", "127.0.0.1", "")
 	only := fs.String("controller", "", "")
 	format := fs.String("o", "text", "")
 	rules := planFlags(fs)
@@ -60,6 +75,10 @@ func explain(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return usageError{fmt.Errorf("explain: %q: want a URL such as https://shop.example.com/cart", words[0])}
 	}
+	req, err := request(u, *method, fields, *from)
+	if err != nil {
+		return usageError{fmt.Errorf("explain: %w", err)}
+	}
 	r, err := rules()
 	if err != nil {
 		return usageError{fmt.Errorf("explain: %w", err)}
@@ -68,7 +87,14 @@ func explain(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	found := control.Explain(plan, *only, u)
+	var unread error
+	for _, p := range plan.Problems {
+		if p.Origin.Kind == "File" {
+			fmt.Fprintln(stderr, "pierhead: "+p.String())
+			unread = exitCode(1)
+		}
+	}
+	found := control.Explain(plan, *only, req)
 	if len(found) == 0 {
 		return fmt.Errorf("no controller %q among the manifests", *only)
 	}
@@ -76,7 +102,7 @@ func explain(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	case "json":
 		enc := json.NewEncoder(stdout)
 		enc.SetIndent("", "  ")
-		return enc.Encode(found)
+		return errors.Join(enc.Encode(found), unread)
 	case "text":
 		for i, e := range found {
 			if i > 0 {
@@ -84,9 +110,30 @@ func explain(_ context.Context, args []string, stdout, stderr io.Writer) error {
 			}
 			writeExplanation(stdout, u, e)
 		}
-		return nil
+		return unread
 	}
 	return usageError{fmt.Errorf("explain: no format %q; there are text and json", *format)}
+}
+
+// request reads what the flags tell about the request.
+func request(u *url.URL, method string, fields []string, from string) (*control.Request, error) {
+	req := &control.Request{URL: u, Method: method}
+	if method == "" || strings.ContainsAny(method, " \t\r\n/:") {
+		return nil, fmt.Errorf("-X %q: want a method such as POST", method)
+	}
+	for _, f := range fields {
+		name, value, ok := strings.Cut(f, ":")
+		if !ok || name == "" || strings.ContainsAny(name, " \t") {
+			return nil, fmt.Errorf("-H %q: want a field such as %q", f, "Accept: text/html")
+		}
+		req.Fields = append(req.Fields, [2]string{name, strings.TrimSpace(value)})
+	}
+	addr, err := netip.ParseAddr(from)
+	if err != nil {
+		return nil, fmt.Errorf("--from %q: want an address such as 192.0.2.7", from)
+	}
+	req.From = addr
+	return req, nil
 }
 
 // writeExplanation prints what one controller does with the request.
@@ -130,5 +177,24 @@ func writeExplanation(w io.Writer, u *url.URL, e control.Explanation) {
 	if e.Upstream == "" {
 		ends = "the controller answers by itself: 404"
 	}
-	fmt.Fprintf(w, "  upstream    %s: %s\n", e.Upstream, ends)
+	fmt.Fprintf(w, "  upstream    %s\n", strings.TrimPrefix(e.Upstream+": "+ends, ": "))
+	writeOutcome(w, e.Outcome)
+}
+
+// writeOutcome prints what comes of the request.
+func writeOutcome(w io.Writer, o *control.Outcome) {
+	if o == nil {
+		return
+	}
+	if o.Asks != "" {
+		fmt.Fprintf(w, "  asks        %s (taken to let the client in)\n", o.Asks)
+	}
+	if o.Status != 0 {
+		fmt.Fprintf(w, "  answer      %s\n", strings.TrimSpace(fmt.Sprintf("%d %s %s", o.Status, http.StatusText(o.Status), o.Location)))
+		return
+	}
+	fmt.Fprintf(w, "  sent        %s %s\n  %-11s Host: %s\n", o.Method, o.Target, "", o.Host)
+	for _, f := range o.Fields {
+		fmt.Fprintf(w, "  %-11s %s\n", "", f)
+	}
 }

@@ -3,7 +3,6 @@ package control
 import (
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/pierhead/pierhead/internal/exchange"
@@ -26,6 +25,7 @@ type Explanation struct {
 	Steps       []Step       `json:"steps"`
 	Upstream    string       `json:"upstream"`
 	Endpoints   []string     `json:"endpoints"`
+	Outcome     *Outcome     `json:"outcome,omitempty"` // nil when the request is refused
 }
 
 // Considered is one route that was looked at.
@@ -47,7 +47,7 @@ type Step struct {
 
 // Explain tells what the controllers of a Plan do with a request. Without a name it
 // tells it for those that have the host, or for all when none has.
-func Explain(p *Plan, controller string, u *url.URL) []Explanation {
+func Explain(p *Plan, controller string, req *Request) []Explanation {
 	tables, _ := Tables(p)
 	var named, rest []Explanation
 	for i := range p.Config.Controllers {
@@ -55,7 +55,7 @@ func Explain(p *Plan, controller string, u *url.URL) []Explanation {
 		if controller != "" && controller != c.Name {
 			continue
 		}
-		e := explainOne(p, c, tables[c.Name], u)
+		e := explainOne(p, c, tables[c.Name], req)
 		if e.Host != "" || controller != "" {
 			named = append(named, e)
 		} else {
@@ -68,20 +68,16 @@ func Explain(p *Plan, controller string, u *url.URL) []Explanation {
 	return named
 }
 
-func explainOne(p *Plan, c *model.Controller, t *routing.Table, u *url.URL) Explanation {
-	e := Explanation{Controller: c.Name, Listener: u.Scheme, Considered: []Considered{}, Steps: []Step{}, Endpoints: []string{}}
-	path := u.EscapedPath()
-	if path == "" {
-		path = "/"
-	}
-	all := t.Explain(u.Host, path)
+func explainOne(p *Plan, c *model.Controller, t *routing.Table, req *Request) Explanation {
+	e := Explanation{Controller: c.Name, Listener: req.URL.Scheme, Considered: []Considered{}, Steps: []Step{}, Endpoints: []string{}}
+	all := t.Explain(req.host(), req.path())
 	if len(all) == 1 {
 		e.Refused = all[0].Why
 		return e
 	}
 	e.Host, e.HostWhy = all[0].Host, all[0].Why
 	for i := range c.Hosts {
-		if u.Scheme == "https" && c.Hosts[i].Name == e.Host {
+		if e.Listener == "https" && c.Hosts[i].Name == e.Host {
 			if e.Certificate = c.Hosts[i].Certificate; e.Certificate == "" {
 				e.Certificate = "the default certificate"
 			}
@@ -94,6 +90,8 @@ func explainOne(p *Plan, c *model.Controller, t *routing.Table, u *url.URL) Expl
 		if one.Taken {
 			e.Route = k
 			e.route(p, r)
+			o := outcome(r, req, len(e.Endpoints) > 0)
+			e.Outcome = &o
 		}
 	}
 	return e
