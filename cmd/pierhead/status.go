@@ -42,22 +42,22 @@ func status(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	if _, err := parse(fs, args); err != nil {
 		return err
 	}
+	if *format != "text" && *format != "json" {
+		return usageError{fmt.Errorf("status: no format %q; there are text and json", *format)}
+	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	s, err := admin.Fetch(ctx, *addr)
 	if err != nil {
 		return err
 	}
-	switch *format {
-	case "json":
+	if *format == "json" {
 		enc := json.NewEncoder(stdout)
 		enc.SetIndent("", "  ")
 		return enc.Encode(s)
-	case "text":
-		writeState(stdout, s)
-		return nil
 	}
-	return usageError{fmt.Errorf("status: no format %q; there are text and json", *format)}
+	writeState(stdout, s)
+	return nil
 }
 
 // writeState prints a state as tables.
@@ -83,7 +83,12 @@ func writeState(w io.Writer, s *admin.State) {
 	table(w, "\nCONTROLLER\tHTTP\tHTTPS", s.Controllers, func(c admin.Controller) []string {
 		return []string{c.Name, c.HTTP, c.HTTPS + c.Error}
 	})
-	table(w, "\nHOST\tPATH\tUPSTREAM\tPOLICIES\tFROM", s.Routes, func(r admin.Route) []string {
+	several := len(s.Controllers) > 1
+	head := "\nHOST\tPATH\tUPSTREAM\tPOLICIES\tFROM"
+	if several {
+		head += "\tCONTROLLER"
+	}
+	table(w, head, s.Routes, func(r admin.Route) []string {
 		host := r.Host
 		if host == "" {
 			host = "*"
@@ -92,7 +97,11 @@ func writeState(w io.Writer, s *admin.State) {
 		if r.Closed != "" {
 			from += " CLOSED: " + r.Closed
 		}
-		return []string{host, r.Path, r.Upstream, strings.Join(r.Policies, " "), from}
+		cells := []string{host, r.Path, r.Upstream, strings.Join(r.Policies, " "), from}
+		if several {
+			cells = append(cells, r.Controller)
+		}
+		return cells
 	})
 	table(w, "\nUPSTREAM\tENDPOINTS", s.Upstreams, func(u admin.Upstream) []string {
 		return []string{u.Name, strings.Join(u.Endpoints, ", ")}

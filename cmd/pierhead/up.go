@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -74,16 +75,7 @@ func up(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	opt.Changed = func(c *control.Control) {
-		s := c.State()
-		fmt.Fprintf(stderr, "pierhead: generation %d: %d routes, %d load balancers, %d DNS records, %s\n",
-			s.Generation, len(s.Routes), len(s.LoadBalancers), len(s.Records), countProblems(s.Problems))
-		for _, p := range s.Problems {
-			if p.Severity > model.Info {
-				fmt.Fprintln(stderr, "pierhead: "+p.String())
-			}
-		}
-	}
+	opt.Changed = tellChanges(stderr)
 	c, err := control.Start(ctx, opt)
 	if err != nil {
 		return err
@@ -91,6 +83,25 @@ func up(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fmt.Fprintf(stderr, "pierhead: state and metrics on http://%s\n", c.AdminAddr())
 	writeState(stdout, c.State())
 	return c.Wait()
+}
+
+// tellChanges returns what prints a line for each change, and the problems that are
+// new since the one before.
+func tellChanges(w io.Writer) func(*control.Control) {
+	known := map[model.Problem]bool{}
+	return func(c *control.Control) {
+		s := c.State()
+		fmt.Fprintf(w, "pierhead: generation %d: %d routes, %d load balancers, %d DNS records, %s\n",
+			s.Generation, len(s.Routes), len(s.LoadBalancers), len(s.Records), countProblems(s.Problems))
+		now := make(map[model.Problem]bool, len(s.Problems))
+		for _, p := range s.Problems {
+			if p.Severity > model.Info && !known[p] {
+				fmt.Fprintln(w, "pierhead: "+p.String())
+			}
+			now[p] = true
+		}
+		known = now
+	}
 }
 
 // repeated is a flag that may be given several times.
@@ -149,13 +160,19 @@ func upOptions(c *command, args []string, stdout, stderr io.Writer, more ...func
 	for _, c := range clients {
 		opt.DNSClients = append(opt.DNSClients, r.prefix("dns-client", c))
 	}
+	if *offset < -1 {
+		r.fail("port-offset", strconv.Itoa(*offset), "a number from 0 to 64512")
+	}
 	if *offset < 0 {
 		if *offset = 0; !lowPorts() {
 			*offset = 8000
 			fmt.Fprintln(stderr, "pierhead: ports below 1024 may not be bound here: port 80 is 8080 and 443 is 8443 (--port-offset 8000)")
 		}
 	}
-	opt.Rules.Balancers.PortOffset = uint16(min(*offset, 64000))
+	if *offset > 65535-1023 {
+		r.fail("port-offset", strconv.Itoa(*offset), "a number from 0 to 64512")
+	}
+	opt.Rules.Balancers.PortOffset = uint16(*offset)
 	if r.err == nil {
 		r.err = opt.Rules.Balancers.Check()
 	}

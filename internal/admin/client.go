@@ -3,9 +3,11 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 )
 
 // largestState bounds what Fetch reads: 100,000 routes are about 40 MiB.
@@ -19,7 +21,11 @@ func Fetch(ctx context.Context, addr string) (*State, error) {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("no Pierhead answers on %s: %w", addr, err)
+		var ue *url.Error
+		if errors.As(err, &ue) {
+			err = ue.Err
+		}
+		return nil, fmt.Errorf("no Pierhead answers on %s: %w; start one with pierhead up, or tell its --admin-listen with --admin", addr, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
