@@ -36,7 +36,7 @@ func TestRequestsWritten(t *testing.T) {
 			"GET / HTTP/1.1\nHost: a\nContent-Length: 5\n\nhello", 2, nil},
 		{"chunks", &message.Request{Method: "POST", Target: "/", Host: "a", Length: message.Unknown}, []string{"hello", "", strings.Repeat("x", 5000), "y"},
 			"POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n5\nhello\n1388\n" + strings.Repeat("x", 5000) + "\n1\ny\n0\n\n", 4, nil},
-		{"framing is the codec's", fields(&message.Request{Method: "GET", Target: "/", Host: "a"}, "Connection: x", "Content-Length: 7", "Transfer-Encoding: x", "Upgrade: x", "TE: trailers"), nil,
+		{"framing is the codec's", fields(&message.Request{Method: "GET", Target: "/", Host: "a"}, "Connection: x", "Content-Length: 7", "Transfer-Encoding: x", "Upgrade: x", "TE: trailers", "Host: b", "Expect: 100-continue"), nil,
 			"GET / HTTP/1.1\nHost: a\nTE: trailers\nConnection: TE\n\n", 1, nil},
 		{"upgrade", &message.Request{Method: "GET", Target: "/", Host: "a", Upgrade: "websocket"}, nil,
 			"GET / HTTP/1.1\nHost: a\nConnection: upgrade\nUpgrade: websocket\n\n", 1, nil},

@@ -239,6 +239,8 @@ func TestLargeBodies(t *testing.T) {
 				t.Fatalf("echo differs, %v", err)
 			}
 		}
+		c.Close()
+		<-s.over
 	})
 }
 

@@ -38,6 +38,7 @@ const (
 	TrailerTooLarge
 	UnexpectedUpgrade
 	ManyInterim
+	ManyOptions
 	numFaults
 )
 
@@ -77,6 +78,7 @@ var faults = [numFaults]struct {
 	TrailerTooLarge:    {400, "trailer section is too large"},
 	UnexpectedUpgrade:  {502, "server switched protocols unasked"},
 	ManyInterim:        {502, "server sent too many interim responses"},
+	ManyOptions:        {400, "Connection names too many fields"},
 }
 
 // Status returns the status that answers a request with the fault.

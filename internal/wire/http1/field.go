@@ -98,11 +98,15 @@ type framing struct {
 	close     bool // Connection: close
 	keepAlive bool // Connection: keep-alive
 	upgrade   bool // Connection: upgrade
-	named     bool // Connection names other fields
+	named     int  // other fields that Connection names
 	protocol  string
 }
 
 func (g *framing) reset() { *g = framing{length: -1} }
+
+// maxNamed bounds how many fields Connection may name: each costs a look at every
+// field, and honest clients name one or two.
+const maxNamed = 32
 
 // take handles a field that belongs to the connection or to the framing of the
 // body, which no message shows; kept tells that it is none of them.
@@ -124,7 +128,10 @@ func (g *framing) take(f *fieldLine, k message.Known, h *message.Header) (kept b
 		g.chunked = true
 	case message.Connection:
 		g.connection(f.value)
-		if g.named {
+		if g.named > maxNamed {
+			return false, ManyOptions
+		}
+		if g.named > 0 {
 			h.AddKnown(message.Connection, f.value) // until strip
 		}
 	case message.Upgrade:
@@ -158,14 +165,14 @@ func (g *framing) connection(list string) {
 		case fold(tok, "upgrade"):
 			g.upgrade = true
 		case tok != "" && !fold(tok, "te"):
-			g.named = true
+			g.named++
 		}
 	}
 }
 
 // strip removes the fields that Connection names (RFC 9110, section 7.6.1).
 func (g *framing) strip(h *message.Header) {
-	if !g.named {
+	if g.named == 0 {
 		return
 	}
 	for i := 0; i < h.Len(); i++ {
@@ -220,11 +227,12 @@ func parseLength(s string) (int64, bool) {
 	return n, len(s) > 0
 }
 
-// framed reports fields that the codec writes itself, or that must not travel.
+// framed reports fields that the codec writes itself, or that must not travel. Host
+// stands beside the fields of a request: a second one would be another's.
 func framed(k message.Known) bool {
 	switch k {
-	case message.Connection, message.ContentLength, message.KeepAlive, message.ProxyConnection,
-		message.TransferEncoding, message.Upgrade:
+	case message.Connection, message.ContentLength, message.Expect, message.Host, message.KeepAlive,
+		message.ProxyConnection, message.TransferEncoding, message.Upgrade:
 		return true
 	}
 	return false

@@ -73,6 +73,8 @@ var smuggled = []struct {
 	{"obs-fold", "GET / HTTP/1.1\nHost: a\nX: y\n z\n\n", Folded},
 	{"obs-fold with a tab", "GET / HTTP/1.1\nHost: a\nX: y\n\tz\n\n", Folded},
 	{"fold as the first line", "GET / HTTP/1.1\n Host: a\n\n", Folded},
+	{"Connection that names many fields", "GET / HTTP/1.1\nHost: a\nConnection: " + strings.Repeat("a,", 33) + "\n\n", ManyOptions},
+	{"many Connections that name a field", "GET / HTTP/1.1\nHost: a\n" + strings.Repeat("Connection: x\n", 33) + "\n", ManyOptions},
 	{"empty name", "GET / HTTP/1.1\nHost: a\n: y\n\n", EmptyName},
 	{"no colon", "GET / HTTP/1.1\nHost: a\nX\n\n", BadLineEnd},
 	{"space in a name", "GET / HTTP/1.1\nHost: a\nX Y: z\n\n", BadName},
