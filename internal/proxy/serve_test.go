@@ -100,8 +100,8 @@ func TestChunkedAndTrailers(t *testing.T) {
 		if resp.Trailer.Get("X-Sum") != "42" {
 			t.Errorf("trailer is %v", resp.Trailer)
 		}
-		if h := <-got; h.Get("X-In") != "yes" {
-			t.Errorf("request trailer is %v", h)
+		if h := <-got; h.Get("X-In") != "" {
+			t.Errorf("the client's trailer passes: %v", h)
 		}
 	})
 }
