@@ -190,7 +190,7 @@ func writeOutcome(w io.Writer, o *control.Outcome) {
 		fmt.Fprintf(w, "  asks        %s (taken to let the client in)\n", o.Asks)
 	}
 	if o.Status != 0 {
-		fmt.Fprintf(w, "  answer      %s\n", strings.TrimSpace(fmt.Sprintf("%d %s %s", o.Status, http.StatusText(o.Status), o.Location)))
+		fmt.Fprintf(w, "  answer      %s\n", strings.TrimSpace(fmt.Sprintf("%d %s %s", o.Status, http.StatusText(o.Status), o.Redirect)))
 		return
 	}
 	fmt.Fprintf(w, "  sent        %s %s\n  %-11s Host: %s\n", o.Method, o.Target, "", o.Host)

@@ -42,7 +42,7 @@ func (r *Request) path() string {
 // Outcome is what becomes of a request: an answer, or what is sent to the upstream.
 type Outcome struct {
 	Status   int      `json:"status,omitempty"`   // answered; 0: the upstream answers
-	Location string   `json:"location,omitempty"` // of a redirect
+	Redirect string   `json:"redirect,omitempty"` // where the answer leads
 	Asks     string   `json:"asks,omitempty"`     // the authentication service, which is taken to let the client in
 	Method   string   `json:"method,omitempty"`   // sent to the upstream
 	Target   string   `json:"target,omitempty"`
@@ -71,7 +71,7 @@ func outcome(r *routing.Route, req *Request, endpoints bool) Outcome {
 			o := Outcome{Status: reply.Status, Asks: asked.url}
 			for _, f := range reply.Fields {
 				if f.Name == "Location" {
-					o.Location = f.Value
+					o.Redirect = f.Value
 				}
 			}
 			return o
