@@ -38,13 +38,15 @@ var allowed = map[string]string{
 	"internal/dns/server":      "internal/dns internal/model",
 	"internal/translate":       "internal/model internal/policy",
 	"internal/source/file":     "internal/model internal/translate",
+	"internal/source/kube":     "internal/model internal/translate",
+	"internal/status":          "internal/model",
 	"internal/control":         "*",
 	"internal/admin":           "internal/model internal/routing internal/upstream",
 	"internal/demo":            "internal/control internal/admin examples",
 }
 
 // kubernetes lists the packages that may import k8s.io modules.
-var kubernetes = []string{"internal/translate", "internal/source/file"}
+var kubernetes = []string{"internal/translate", "internal/source/file", "internal/source/kube", "internal/status"}
 
 func TestImports(t *testing.T) {
 	seen := map[string]bool{}

@@ -90,7 +90,7 @@ var knownFlags = map[string]flagInfo{
 	"validating-webhook-key":          {missing: true, doc: "The file with its key."},
 	"version":                         {kind: boolFlag, honoured: true, off: "false", doc: "Prints the version and exits."},
 
-	"v": {kind: intFlag}, "vmodule": {}, "log_dir": {}, "log_file": {}, "log_backtrace_at": {},
+	"v": {kind: intFlag, honoured: true, off: "0"}, "vmodule": {}, "log_dir": {}, "log_file": {}, "log_backtrace_at": {},
 	"log-dir": {}, "log-file": {}, "log-backtrace-at": {},
 	"logtostderr": {kind: boolFlag}, "alsologtostderr": {kind: boolFlag}, "stderrthreshold": {},
 	"log_file_max_size": {kind: intFlag}, "log-file-max-size": {kind: intFlag},

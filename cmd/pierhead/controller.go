@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/pierhead/pierhead/internal/control"
+	"github.com/pierhead/pierhead/internal/loop"
+	"github.com/pierhead/pierhead/internal/model"
+	"github.com/pierhead/pierhead/internal/source/kube"
+	publish "github.com/pierhead/pierhead/internal/status"
+	"github.com/pierhead/pierhead/internal/translate"
+)
+
+// controllerName is what ingress-nginx's program is called. A program of this name, or
+// one whose first word is, is the controller.
+const controllerName = "nginx-ingress-controller"
+
+var controllerCommand = command{
+	name:  "controller",
+	short: "serve the Ingresses of a cluster, in ingress-nginx's place",
+	usage: `usage: pierhead controller [flags]
+       nginx-ingress-controller [flags]
+
+Watches a cluster and serves its Ingresses. Takes all flags of ingress-nginx: what
+each of them does here is told in docs/flags.md. Needs POD_NAME and POD_NAMESPACE in
+the environment. Ready (GET /healthz on port 10254) when the first table is live.
+
+SIGTERM: not ready at once, --shutdown-grace-period, status clean-up, connections are
+drained, --post-shutdown-grace-period, exit 0.
+
+examples:
+  pierhead controller --configmap=$(POD_NAMESPACE)/ingress-nginx-controller \
+    --publish-service=$(POD_NAMESPACE)/ingress-nginx-controller
+  POD_NAMESPACE=default POD_NAME=mine pierhead controller --kubeconfig ~/.kube/config \
+    --http-port 8080 --https-port 8443
+`,
+}
+
+func init() { controllerCommand.run = runController }
+
+// asController returns the words of the command line with the command they stand for:
+// the controller's words may come under the name of ingress-nginx's program.
+func asController(words []string) []string {
+	for i := range min(2, len(words)) {
+		if path.Base(words[i]) == controllerName {
+			return append([]string{controllerCommand.name}, words[i+1:]...)
+		}
+	}
+	return words[1:]
+}
+
+// controller is one run of the command.
+type controller struct {
+	flags *translate.ProcessFlags
+	pod   string // namespace/name
+	log   *slog.Logger
+	out   io.Writer // the access log
+
+	health    *health
+	source    *kube.Source
+	publisher *publish.Publisher
+	known     map[string]bool // problems that were logged
+}
+
+func runController(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 && path.Base(args[0]) == controllerName {
+		args = args[1:]
+	}
+	for _, a := range args {
+		if a == "-h" || a == "--help" {
+			fmt.Fprint(stdout, controllerCommand.usage)
+			return nil
+		}
+	}
+	c := &controller{out: stdout, log: slog.New(slog.NewTextHandler(stderr, nil)), known: map[string]bool{}}
+	var err error
+	if c.flags, err = c.readFlags(args); err != nil {
+		return usageError{fmt.Errorf("controller: %w", err)}
+	}
+	if c.flags.Bool("version") {
+		return versionCommand.run(ctx, nil, stdout, stderr)
+	}
+	ns, name := os.Getenv("POD_NAMESPACE"), os.Getenv("POD_NAME")
+	if ns == "" || name == "" {
+		return errors.New("controller: POD_NAME and POD_NAMESPACE are not both set; give them to the container by fieldRef")
+	}
+	c.pod = ns + "/" + name
+	if c.flags.Int("v") == 0 {
+		klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // we say ourselves what matters, once
+	} else {
+		klog.SetSlogLogger(c.log)
+	}
+	return c.run(ctx)
+}
+
+// readFlags reads the flags. The first that ingress-nginx would refuse is an error.
+func (c *controller) readFlags(args []string) (*translate.ProcessFlags, error) {
+	var first error
+	f := translate.ReadProcessFlags(args, func(s model.Severity, flag, reason, remedy string) {
+		if remedy != "" {
+			remedy = "; " + remedy
+		}
+		switch {
+		case s == model.Error && first == nil:
+			first = fmt.Errorf("%s: %s%s", flag, reason, remedy)
+		case s == model.Warning:
+			c.log.Warn(flag + ": " + reason + remedy)
+		}
+	})
+	switch {
+	case first != nil:
+	case f.PublishService != "" && len(f.PublishStatusAddress) > 0:
+		first = errors.New("--publish-service and --publish-status-address are both given; remove one of them")
+	case f.WatchNamespace != "" && f.WatchNamespaceSelector != "":
+		first = errors.New("--watch-namespace and --watch-namespace-selector are both given; remove one of them")
+	}
+	return f, first
+}
+
+// run serves until ctx ends, and ends in good order.
+func (c *controller) run(ctx context.Context) error {
+	live, stop := context.WithCancel(context.Background())
+	defer stop()
+	var err error
+	if c.health, err = startHealth(c.flags, c.log); err != nil {
+		return err
+	}
+	defer c.health.close()
+	if err := c.connect(); err != nil {
+		return err
+	}
+	c.health.waiting = c.source.Waiting
+	running, err := c.start(ctx, live)
+	if err != nil || running == nil {
+		return err
+	}
+	c.health.serve(running)
+	c.log.Info("the first table is live", "routes", len(running.State().Routes))
+	published := make(chan error, 1)
+	publishing, unpublish := context.WithCancel(live)
+	defer unpublish()
+	go func() { published <- c.publisher.Run(publishing) }()
+
+	<-ctx.Done()
+	c.health.end()
+	c.pause("shutdown-grace-period")
+	cleanup, cancel := context.WithTimeout(context.Background(), cleanupLimit)
+	defer cancel()
+	c.publisher.Shutdown(cleanup)
+	unpublish()
+	if err := <-published; err != nil {
+		c.log.Warn(err.Error())
+	}
+	c.log.Info("connections are drained")
+	if err := running.Stop(); err != nil {
+		c.log.Warn(err.Error())
+	}
+	c.pause("post-shutdown-grace-period")
+	return nil
+}
+
+const (
+	cleanupLimit = 10 * time.Second // for the statuses at the end
+	drainAtMost  = time.Hour        // worker-shutdown-timeout of the ConfigMap says less
+)
+
+// pause waits as many seconds as a flag says.
+func (c *controller) pause(flag string) { time.Sleep(time.Duration(c.flags.Int(flag)) * time.Second) }
+
+// start reads the cluster and begins to serve. It returns nil when ctx ends before.
+func (c *controller) start(ctx, live context.Context) (*control.Control, error) {
+	type result struct {
+		running *control.Control
+		err     error
+	}
+	done := make(chan result, 1)
+	live, stop := context.WithCancel(live)
+	go func() {
+		running, err := control.Start(live, c.options())
+		done <- result{running, err}
+	}()
+	select {
+	case r := <-done:
+		context.AfterFunc(live, stop)
+		return r.running, r.err
+	case <-ctx.Done():
+		stop()
+		if r := <-done; r.running != nil {
+			return nil, r.running.Wait()
+		}
+		return nil, nil
+	}
+}
+
+func (c *controller) options() control.Options {
+	ns, _, _ := strings.Cut(c.pod, "/")
+	opt := control.Options{
+		Version: version, Source: c.source, Engine: loop.DefaultKind(), Log: c.log, AccessLog: c.out,
+		ListenAddress: netip.IPv4Unspecified(), DrainLimit: drainAtMost, Changed: c.changed,
+	}
+	if hasIPv6() {
+		opt.ListenAlso = netip.IPv6Unspecified()
+	}
+	opt.Rules.Translate = translate.Options{ForeignBalancers: true, Default: &translate.Default{Namespace: ns, Flags: c.flags.Flags}}
+	return opt
+}
+
+// hasIPv6 tells whether this machine has IPv6 at all.
+func hasIPv6() bool {
+	ln, err := net.Listen("tcp6", "[::]:0")
+	if err == nil {
+		ln.Close()
+	}
+	return err == nil
+}
+
+// changed tells of a change that was applied: the log what is newly wrong, the
+// publisher what it should tell owners.
+func (c *controller) changed(running *control.Control) {
+	s := running.State()
+	ours := make([]string, len(s.Ingresses))
+	for i, in := range s.Ingresses {
+		ours[i] = in.Namespace + "/" + in.Name
+	}
+	c.publisher.Tell(ours, s.Problems)
+	now := map[string]bool{}
+	for _, p := range s.Problems {
+		if p.Severity == model.Info {
+			continue
+		}
+		text := p.String()
+		if now[text] = true; !c.known[text] {
+			c.log.Warn(text)
+		}
+	}
+	c.known = now
+}

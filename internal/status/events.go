@@ -1,0 +1,177 @@
+package status
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/util/flowcontrol"
+
+	"github.com/pierhead/pierhead/internal/model"
+)
+
+// How Events are bounded. The API server forgets one after an hour, so a problem that
+// lasts is told again before that.
+const (
+	eventsPerSecond = 10
+	eventBurst      = 200
+	repeatEvent     = 50 * time.Minute
+	longestMessage  = 1000 // bytes; the API server takes 1024
+	mostHandled     = 1000 // Ingresses that wait for their Sync event
+)
+
+// handled is an Ingress that came, went or changed.
+type handled struct{ ref corev1.ObjectReference }
+
+// handle remembers an Ingress for its Sync event, when this process leads.
+func (p *Publisher) handle(had, has metav1.Object) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	obj := has
+	if obj == nil {
+		obj = had
+	}
+	if obj == nil || !p.opt.SyncEvents || !p.leading || len(p.handled) >= mostHandled || onlyStatus(had, has) {
+		return
+	}
+	p.handled = append(p.handled, handled{corev1.ObjectReference{
+		Kind: "Ingress", APIVersion: "networking.k8s.io/v1", Namespace: obj.GetNamespace(), Name: obj.GetName(),
+		UID: obj.GetUID(), ResourceVersion: obj.GetResourceVersion(),
+	}})
+}
+
+// onlyStatus tells whether two versions of an object differ in their status alone.
+func onlyStatus(had, has metav1.Object) bool {
+	return had != nil && has != nil && had.GetUID() == has.GetUID() && had.GetGeneration() == has.GetGeneration() && had.GetGeneration() != 0 &&
+		maps.Equal(had.GetAnnotations(), has.GetAnnotations())
+}
+
+// events writes Events while this process leads.
+type events struct {
+	opt      Options
+	recorder record.EventRecorder
+	close    func()
+	limit    flowcontrol.RateLimiter
+	told     map[string]time.Time // problems, by text
+	known    map[string]bool      // Ingresses that were ours the last time
+}
+
+func newEvents(ctx context.Context, opt Options) *events {
+	ctx, cancel := context.WithCancel(ctx)
+	b := record.NewBroadcaster(record.WithContext(ctx))
+	b.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: opt.Client.CoreV1().Events("")})
+	return &events{
+		opt: opt, close: cancel,
+		recorder: b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "pierhead"}),
+		limit:    flowcontrol.NewTokenBucketRateLimiter(cmp.Or(opt.eventsPerSecond, eventsPerSecond), eventBurst),
+		told:     map[string]time.Time{}, known: map[string]bool{},
+	}
+}
+
+// sync tells the owners of Ingresses of ours that a change of theirs was seen.
+func (e *events) sync(hs []handled, ours []string) {
+	now := make(map[string]bool, len(ours))
+	for _, key := range ours {
+		now[key] = true
+	}
+	for i := range hs {
+		key := hs[i].ref.Namespace + "/" + hs[i].ref.Name
+		if (now[key] || e.known[key]) && e.limit.TryAccept() {
+			e.recorder.Event(&hs[i].ref, corev1.EventTypeNormal, "Sync", "Scheduled for sync")
+		}
+	}
+	e.known = now
+}
+
+// tell makes an Event of every problem that is new, and tells whether some must wait.
+func (e *events) tell(problems []model.Problem) (again bool) {
+	there := map[string]bool{}
+	for i := range problems {
+		p := &problems[i]
+		if p.Severity < model.Warning {
+			continue
+		}
+		ref := e.reference(p.Origin)
+		if ref == nil {
+			continue
+		}
+		key := string(ref.UID) + p.String()
+		there[key] = true
+		if at, ok := e.told[key]; ok && time.Since(at) < repeatEvent {
+			continue
+		}
+		if !e.limit.TryAccept() {
+			again = true
+			continue
+		}
+		e.told[key] = time.Now()
+		e.recorder.Event(ref, corev1.EventTypeWarning, Reason(p), Message(p))
+	}
+	for key := range e.told {
+		if !there[key] {
+			delete(e.told, key)
+		}
+	}
+	return again
+}
+
+// reference names the object that a problem is about: the Pod for what is wrong with
+// the process itself.
+func (e *events) reference(o model.Origin) *corev1.ObjectReference {
+	if o.Kind == "Controller" || o.Kind == "Watch" {
+		ns, name, _ := strings.Cut(e.opt.Pod, "/")
+		return &corev1.ObjectReference{Kind: "Pod", APIVersion: "v1", Namespace: ns, Name: name}
+	}
+	return e.opt.Objects.Reference(o)
+}
+
+// Reason returns the reason of a problem's Event, for machines. One that ingress-nginx
+// has keeps its name.
+func Reason(p *model.Problem) string {
+	switch {
+	case p.Severity == model.Error && strings.HasPrefix(p.Field, "metadata.annotations["):
+		return "AnnotationParsingFailed"
+	case p.Severity == model.Error:
+		return "NotServed"
+	}
+	return "Ignored"
+}
+
+// Message returns the text of a problem's Event: the object is named by the Event.
+func Message(p *model.Problem) string {
+	var parts []string
+	if p.Field != "" {
+		field := p.Field
+		if p.Value != "" {
+			field += " = " + strconv.Quote(shorten(p.Value, longestMessage/2))
+		}
+		parts = append(parts, field)
+	}
+	text := strings.Join(append(parts, p.Reason), ": ")
+	if p.Remedy != "" {
+		text += "; " + p.Remedy
+	}
+	return shorten(text, longestMessage)
+}
+
+// shorten cuts a text to n bytes, between letters, and says so.
+func shorten(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	const more = "…"
+	n -= len(more)
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + more
+}

@@ -1,0 +1,48 @@
+package status
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/kubernetes"
+)
+
+// revisionLabels differ between the Pods of one controller.
+var revisionLabels = []string{"controller-revision-hash", "pod-template-generation", "pod-template-hash"}
+
+// otherPods tells whether other Pods of the same controller run that are not about to
+// end.
+func otherPods(ctx context.Context, client kubernetes.Interface, pod string) (bool, error) {
+	ns, name, _ := strings.Cut(pod, "/")
+	api := client.CoreV1().Pods(ns)
+	own, err := api.List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()})
+	if err != nil {
+		return false, err
+	}
+	if len(own.Items) == 0 || len(own.Items[0].Labels) == 0 {
+		return false, fmt.Errorf("pod %s: there is none of this name with labels", pod)
+	}
+	set := labels.Set{}
+	for k, v := range own.Items[0].Labels {
+		set[k] = v
+	}
+	for _, k := range revisionLabels {
+		delete(set, k)
+	}
+	all, err := api.List(ctx, metav1.ListOptions{LabelSelector: set.String()})
+	if err != nil {
+		return false, err
+	}
+	for i := range all.Items {
+		p := &all.Items[i]
+		if p.Name != name && p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
+			return true, nil
+		}
+	}
+	return false, nil
+}
