@@ -26,7 +26,8 @@ lines to paste. Change the files while it runs. Ctrl-C ends it.
 
 flags:
   --dir DIR      where the example is written (default: a temporary folder, removed
-                 at the end)
+                 at the end). An example that is there already stays as you have
+                 changed it, but for certificates and addresses, and for --check
   --check        perform the transcript of dig and curl, print what came back, and
                  exit 0 or 1
 and all flags of up. With --check, ports that up takes by default are free ones.
@@ -61,6 +62,8 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error
 			return err
 		}
 		defer os.RemoveAll(dir)
+	} else if demo.Foreign(dir) {
+		return usageError{fmt.Errorf("demo: --dir %q holds other files, which are left alone: name a new folder, or serve this one with pierhead up", dir)}
 	}
 	if check {
 		opt.AnyPort = true

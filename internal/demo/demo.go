@@ -31,7 +31,7 @@ type Demo struct {
 // Check performs the transcript and returns an error when anything came back other
 // than it should.
 func (d *Demo) Check(ctx context.Context) error {
-	app, c, err := d.start(ctx)
+	app, c, err := d.start(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (d *Demo) Check(ctx context.Context) error {
 // Run serves the example and shows what stands after every change until ctx ends.
 func (d *Demo) Run(ctx context.Context) error {
 	d.Options.Changed = d.show
-	app, c, err := d.start(ctx)
+	app, c, err := d.start(ctx, true)
 	if err != nil {
 		return err
 	}
@@ -60,12 +60,12 @@ func (d *Demo) Run(ctx context.Context) error {
 }
 
 // start writes the files, starts the application and serves.
-func (d *Demo) start(ctx context.Context) (*app, *control.Control, error) {
+func (d *Demo) start(ctx context.Context, keep bool) (*app, *control.Control, error) {
 	app, err := startApp()
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := write(d.Dir, app); err != nil {
+	if err := write(d.Dir, app, keep); err != nil {
 		app.stop()
 		return nil, nil, err
 	}

@@ -24,9 +24,20 @@ import (
 // caFile holds the certificate of the demo's own authority, for curl --cacert.
 const caFile = "ca.crt"
 
+// Foreign tells whether a folder holds something, and that is no example of ours.
+func Foreign(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) == 0 {
+		return false
+	}
+	_, err = os.Stat(filepath.Join(dir, caFile))
+	return err != nil
+}
+
 // write puts the example's manifests into dir: as they stand in the repository,
-// with a fresh certificate and the addresses of the replicas.
-func write(dir string, a *app) error {
+// with a fresh certificate and the addresses of the replicas. With keep, files that
+// hold neither stay as somebody has changed them.
+func write(dir string, a *app, keep bool) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -39,13 +50,18 @@ func write(dir string, a *app) error {
 		if err != nil {
 			return err
 		}
+		to := filepath.Join(dir, path.Base(name))
 		switch path.Base(name) {
 		case "nodejs-app.yml":
 			text = []byte(withEndpoints(string(text), a.addrs))
 		case "nginx-default-backend.yml":
 			text = []byte(strings.NewReplacer("ip: 127.90.0.9", "ip: "+a.backend.Addr().String(), "- port: 8080", fmt.Sprintf("- port: %d", a.backend.Port())).Replace(string(text)))
+		default:
+			if _, err := os.Stat(to); keep && err == nil {
+				continue
+			}
 		}
-		if err := replace(filepath.Join(dir, path.Base(name)), text, 0o644); err != nil {
+		if err := replace(to, text, 0o644); err != nil {
 			return err
 		}
 	}
