@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -98,7 +99,7 @@ func (d *Draft) effect(k *Decl, w Written, reason, remedy string) {
 // close makes every path of the Ingress answer 503; the first reason is kept.
 func (d *Draft) close(reason string) {
 	if d.res.Closed == "" {
-		d.res.Closed = reason
+		d.res.Closed = withoutUser(reason)
 	}
 }
 
@@ -110,7 +111,21 @@ func (d *Draft) Warn(k Key, reason, remedy string) {
 	}
 }
 
-func (d *Draft) tell(p model.Problem) { d.res.Problems = append(d.res.Problems, p) }
+// tell adds a problem; a password in a URL is not shown.
+func (d *Draft) tell(p model.Problem) {
+	p.Value, p.Reason = withoutUser(p.Value), withoutUser(p.Reason)
+	d.res.Problems = append(d.res.Problems, p)
+}
+
+var userOfURL = regexp.MustCompile(`://[^/?#\s"]*@`)
+
+// withoutUser replaces the user and password of URLs in a text.
+func withoutUser(s string) string {
+	if !strings.Contains(s, "@") {
+		return s
+	}
+	return userOfURL.ReplaceAllString(s, "://…@")
+}
 
 // field returns the path of an annotation of the main prefix.
 func (d *Draft) field(name string) string { return annotationField(d.in.prefix() + "/" + name) }
