@@ -124,6 +124,9 @@ func (t *trip) converse(c *upstream.Conn, f *exchange.Forward, r *retries, rec *
 		return t.upgrade(c, f)
 	}
 	o := t.relay(c, f, rec)
+	if k := up.failure(); k != exchange.OK && o.kind == exchange.UpstreamReset {
+		o = outcome{kind: k, err: up.err} // the client's fault
+	}
 	if t.keep = o.kind == exchange.OK && up.ended() && c.Reusable(); !t.keep {
 		c.Stream().Close()
 	}

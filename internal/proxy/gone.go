@@ -45,10 +45,16 @@ func (t *trip) awaitHead(c *upstream.Conn, f *exchange.Forward, up *upload) erro
 		s.SetReadDeadline(time.Time{}) // until the whole request is there: upload.end
 		return s.WaitRead()
 	}
+	return t.await(s, f)
+}
+
+// await waits until something comes from the endpoint, or the client gives up: an
+// endpoint that says something now and then is not asked for nobody.
+func (t *trip) await(s loop.Stream, f *exchange.Forward) error {
 	until := t.slot.loop.Now().Add(f.ReadTimeout)
 	s.SetReadDeadline(until)
 	w, ok := t.w.(http1.Streamer)
-	if !ok {
+	if !ok || t.upload != nil && !t.upload.over { // then others learn of it: clientGone, upload.client
 		return s.WaitRead()
 	}
 	client := w.Stream()

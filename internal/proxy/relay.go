@@ -50,9 +50,8 @@ func (t *trip) relayBody(c *upstream.Conn, f *exchange.Forward, rec *exchange.Tr
 			if err := t.w.Flush(); err != nil {
 				return t.clientGone(err)
 			}
-			s.SetReadDeadline(l.Now().Add(f.ReadTimeout))
-			if err := s.WaitRead(); err != nil {
-				return outcome{kind: exchange.UpstreamReset, err: err}
+			if err := t.await(s, f); err != nil {
+				return lostBody(err)
 			}
 		}
 		if buf == nil {
@@ -104,6 +103,15 @@ func (t *trip) brokenBody(p []byte, err error) outcome {
 		if werr := t.piece(p, false); werr != nil {
 			return t.clientGone(werr)
 		}
+	}
+	return outcome{kind: exchange.UpstreamReset, err: err}
+}
+
+// lostBody is the outcome when a wait for more of the body failed.
+func lostBody(err error) outcome {
+	var client *clientError
+	if errors.As(err, &client) {
+		return outcome{kind: exchange.ClientGone, err: err}
 	}
 	return outcome{kind: exchange.UpstreamReset, err: err}
 }
