@@ -92,6 +92,7 @@ func (d *Draft) effect(k *Decl, w Written, reason, remedy string) {
 	case Reject:
 		p.Reason, p.Severity = reason+": the Ingress is not served", model.Error
 		d.res.Reject = true
+		d.res.Refused = append(d.res.Refused, p)
 	}
 	d.tell(p)
 }

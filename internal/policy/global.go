@@ -13,6 +13,7 @@ import (
 type Global struct {
 	Settings      model.Settings
 	ProxyProtocol bool // use-proxy-protocol: its listeners expect the PROXY protocol
+	Review        Review
 
 	origin model.Origin
 	values map[*Decl]Written

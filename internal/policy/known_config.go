@@ -5,8 +5,7 @@ var knownConfig = table{}.
 	add(notYet, `
 add-headers hide-headers proxy-set-headers global-allowed-response-headers
 allow-cross-namespace-resources: objects of other namespaces are refused
-allow-snippet-annotations main-snippet http-snippet server-snippet stream-snippet location-snippet
-annotations-risk-level annotation-value-word-blocklist strict-validate-path-type
+main-snippet http-snippet server-snippet stream-snippet location-snippet
 bind-address disable-ipv6 disable-ipv6-dns
 stream-access-log-path disable-stream-access-log log-format-stream enable-auth-access-log
 error-log-path error-log-level debug-connections enable-syslog syslog-host syslog-port

@@ -22,9 +22,10 @@ type Input struct {
 
 // Result is what the annotations of an Ingress come to.
 type Result struct {
-	Policies []model.Policy // in the order of their steps; for every route of the Ingress
-	Closed   string         // why every path of the Ingress answers 503, or ""
-	Reject   bool           // the Ingress is left out; a Problem says why
+	Policies []model.Policy  // in the order of their steps; for every route of the Ingress
+	Closed   string          // why every path of the Ingress answers 503, or ""
+	Reject   bool            // the Ingress is left out; a Problem says why
+	Refused  []model.Problem // those of Problems that say so of a value; such an Ingress is not worth storing
 	Problems []model.Problem
 
 	Upstream       Upstream

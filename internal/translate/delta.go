@@ -15,6 +15,7 @@ func (o *Objects) Remove(kind, namespace, name string) {
 	delete(o.refused, model.Origin{Kind: kind, Namespace: namespace, Name: name}.String())
 	switch kind {
 	case "Ingress":
+		o.index.replace(o.ingresses[i], nil)
 		delete(o.ingresses, i)
 	case "IngressClass":
 		delete(o.classes, i)

@@ -103,6 +103,7 @@ type Objects struct {
 	namespaces set[corev1.Namespace]
 
 	ofService map[id][]*discoveryv1.EndpointSlice // by the Service they belong to
+	index     index                               // of ingresses
 
 	refused map[string]model.Origin // kind namespace/name of objects that could not be read
 	lost    []lost                  // objects written twice, the ones not taken
@@ -129,6 +130,7 @@ func NewObjects() *Objects {
 		},
 		namespaces: set[corev1.Namespace]{},
 		ofService:  map[id][]*discoveryv1.EndpointSlice{},
+		index:      newIndex(),
 		refused:    map[string]model.Origin{},
 	}
 }
@@ -161,7 +163,10 @@ func (o *Objects) Add(obj runtime.Object, at Place) error {
 // addConverted takes the kinds that exist in several versions.
 func (o *Objects) addConverted(obj runtime.Object, at Place) error {
 	if in := ingressOf(obj); in != nil {
+		i := id{in.Namespace, in.Name}
+		had := o.ingresses[i]
 		put(o, o.ingresses, "Ingress", in, &in.ObjectMeta, at)
+		o.index.replace(had, o.ingresses[i])
 		return nil
 	}
 	if class := classOf(obj); class != nil {

@@ -5,15 +5,18 @@ import (
 	"slices"
 )
 
-// oldestFirst orders Ingresses as ingress-nginx does: by age, and of the same age
-// by namespace/name, the last first.
+// byAge orders Ingresses as ingress-nginx does: by age, and of the same age by
+// namespace/name, the last first.
+func byAge(a, b *entry[ingress]) int {
+	return cmp.Or(
+		a.value.CreationTimestamp.Compare(b.value.CreationTimestamp.Time),
+		cmp.Compare(b.id.String(), a.id.String()),
+	)
+}
+
+// oldestFirst lists Ingresses by age.
 func oldestFirst(s set[ingress]) []*entry[ingress] {
 	es := s.sorted()
-	slices.SortStableFunc(es, func(a, b *entry[ingress]) int {
-		return cmp.Or(
-			a.value.CreationTimestamp.Compare(b.value.CreationTimestamp.Time),
-			cmp.Compare(b.id.String(), a.id.String()),
-		)
-	})
+	slices.SortStableFunc(es, byAge)
 	return es
 }
