@@ -81,7 +81,11 @@ func writeState(w io.Writer, s *admin.State) {
 		return []string{r.Name, r.Type, strings.Join(r.Values, ","), r.Zone + " (" + r.View + ")", r.Owner}
 	})
 	table(w, "\nCONTROLLER\tHTTP\tHTTPS", s.Controllers, func(c admin.Controller) []string {
-		return []string{c.Name, c.HTTP, c.HTTPS + c.Error}
+		https := c.HTTPS
+		if c.Error != "" {
+			https = strings.TrimSpace(https + " (" + c.Error + ")")
+		}
+		return []string{c.Name, c.HTTP, https}
 	})
 	several := len(s.Controllers) > 1
 	head := "\nHOST\tPATH\tUPSTREAM\tPOLICIES\tFROM"

@@ -64,7 +64,7 @@ func (r *running) controllers(s *admin.State, p *Plan, found *findings, addresse
 				text = at.String()
 			}
 			if failed := found.listen[name]; failed != "" {
-				row.Error += l.Name + ": " + failed + " "
+				row.Error += l.Name + ": " + failed + "; "
 			}
 			if l.TLS {
 				row.HTTPS = text
@@ -72,6 +72,7 @@ func (r *running) controllers(s *admin.State, p *Plan, found *findings, addresse
 				row.HTTP = text
 			}
 		}
+		row.Error = strings.TrimSuffix(row.Error, "; ")
 		s.Controllers = append(s.Controllers, row)
 		for route := range r.tables[c.Name].Load().Routes() {
 			names := []string{}
