@@ -15,7 +15,7 @@ import (
 var (
 	forwardedHeaders = Bool("use-forwarded-headers", false, "Believe X-Forwarded-For of trusted addresses, and X-Forwarded-Proto, -Host and -Port of everyone.", only)
 	realIP           = Bool("enable-real-ip", false, "Believe the client address of trusted addresses, and nothing else.", only)
-	trusted          = CIDRs("proxy-real-ip-cidr", "The addresses that are believed. Present and empty: none.", only, shown("0.0.0.0/0,::/0"), emptyCounts)
+	trusted          = CIDRs("proxy-real-ip-cidr", "The addresses that are believed, in X-Forwarded-For and the PROXY protocol. Present and empty: none.", only, shown("0.0.0.0/0,::/0"), emptyCounts)
 	forwardedFor     = Text("forwarded-for-header", "X-Forwarded-For", "[A-Za-z0-9_-]+", "header name", "The field that tells the client's address; proxy_protocol stands for the PROXY protocol.", only)
 	requestID        = Bool("generate-request-id", true, "Make an X-Request-ID when the client sends none.", only)
 	forwardedHost    = Text("forwarded-host-header", "X-Forwarded-Host", "[A-Za-z0-9_-]+", "header name", "The field that is sent on as X-Original-Forwarded-Host.", only)

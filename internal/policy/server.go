@@ -3,12 +3,12 @@ package policy
 import "github.com/pierhead/pierhead/internal/exchange"
 
 var (
-	serverTokens  = Bool("server-tokens", false, "Tell this server's name and version in Server, and its name on error pages.", only)
+	serverTokens  = Bool("server-tokens", false, "Tell this server's name and version in Server, and its name instead of nginx's on error pages.", only)
 	backendServer = Bool("allow-backend-server-header", false, "Pass the endpoint's Server field on.", only)
 )
 
 var _ = Register(Unit{
-	Name: "server", Doc: "What answers tell about the software behind them: nothing, unless the ConfigMap says so.", Follows: "RFC 9110, section 10.2.4",
+	Name: "server", Doc: "What answers tell about the software behind them: nothing but what nginx's error pages say, unless the ConfigMap says so.", Follows: "RFC 9110, section 10.2.4",
 	Keys: []Key{serverTokens, backendServer},
 	Apply: func(d *Draft) {
 		if backendServer.Get(d) {

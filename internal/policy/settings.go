@@ -20,7 +20,7 @@ var (
 		"The longest request line or field is the size; the longest head is number times size.", parseBuffers, []option{only})
 	underscores   = Bool("enable-underscores-in-headers", false, "Take request fields whose names hold an underscore; else they are dropped.", only)
 	ignoreInvalid = Bool("ignore-invalid-headers", true, "Drop request fields whose names are not valid; else they are passed.", only)
-	proxyProtocol = Bool("use-proxy-protocol", false, "The http and https listeners expect a PROXY protocol header.", only)
+	proxyProtocol = Bool("use-proxy-protocol", false, "The http and https listeners expect a PROXY protocol header; what it tells is believed of the addresses of proxy-real-ip-cidr.", only)
 	http2         = Bool("use-http2", true, "Offer HTTP/2 on the https listener.", only)
 	http2Streams  = Int("http2-max-concurrent-streams", 128, 1, 1<<20, "Streams a client may have open on one HTTP/2 connection.", only)
 	upstreamIdle  = Int("upstream-keepalive-connections", 320, 0, 1<<20, "Idle connections kept to endpoints, per event loop; 0 keeps none.", only)
