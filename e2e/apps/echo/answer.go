@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/net/websocket"
+)
+
+// Answer is what a test reads.
+type Answer struct {
+	Pod       string      `json:"pod"`       // the host name
+	Namespace string      `json:"namespace"` // from the environment variable POD_NAMESPACE
+	Client    string      `json:"client"`    // address and port of the connection
+	Method    string      `json:"method"`
+	URI       string      `json:"uri"` // as it was sent
+	Host      string      `json:"host"`
+	Proto     string      `json:"proto"`
+	Header    http.Header `json:"header"`
+	Body      int64       `json:"body"` // bytes received
+}
+
+// answer describes the request. The query may ask for a status, a delay, and a body of
+// some size instead of the description.
+func answer(w http.ResponseWriter, r *http.Request) {
+	pod, err := os.Hostname()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	received, err := io.Copy(io.Discard, r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	query := r.URL.Query()
+	if d, err := time.ParseDuration(query.Get("delay")); err == nil {
+		select {
+		case <-time.After(d):
+		case <-r.Context().Done():
+			return
+		}
+	}
+	status := http.StatusOK
+	if n, err := strconv.Atoi(query.Get("status")); err == nil && n >= 200 && n < 600 {
+		status = n
+	}
+	w.Header().Set("X-Pod", pod)
+	if n, err := strconv.Atoi(query.Get("size")); err == nil && n >= 0 {
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set("Content-Length", strconv.Itoa(n))
+		w.WriteHeader(status)
+		for block := bytes.Repeat([]byte("0123456789abcdef"), 256); n > 0; n -= len(block) {
+			if _, err := w.Write(block[:min(n, len(block))]); err != nil {
+				return
+			}
+		}
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(Answer{Pod: pod, Namespace: os.Getenv("POD_NAMESPACE"), Client: r.RemoteAddr, Method: r.Method, URI: r.RequestURI,
+		Host: r.Host, Proto: r.Proto, Header: r.Header, Body: received})
+}
+
+// echoMessages sends back every message of a WebSocket.
+func echoMessages(c *websocket.Conn) {
+	name := ""
+	if c.Request().FormValue("name") != "" {
+		name, _ = os.Hostname()
+		name += " "
+	}
+	for {
+		var message string
+		if websocket.Message.Receive(c, &message) != nil {
+			return
+		}
+		if websocket.Message.Send(c, name+message) != nil {
+			return
+		}
+	}
+}
