@@ -13,27 +13,27 @@ import (
 const heldInMemory = 64 << 10
 
 // heldBody is a request body read whole before an endpoint is asked, so that a slow
-// client does not occupy one and another try can send it again.
+// client does not occupy one and another try can send it again. It takes memory as
+// bytes come: a client that sends little and slowly costs little.
 type heldBody struct {
 	l    *loop.Loop
-	mem  []byte   // a buffer of the loop: all of the body, or what the file does not have yet
-	n    int      // bytes of mem in use
-	file *os.File // nil while everything is in mem; has no name any more
-	size int64    // bytes in all
+	mem  [heldInMemory / loop.SmallSize][]byte // buffers of the loop: all of the body, or what the file does not have yet
+	n    int                                   // bytes of mem in use
+	file *os.File                              // nil while everything is in mem; has no name any more
+	size int64                                 // bytes in all
 }
 
 // fill reads body to its end. More than limit bytes are errBodyTooLarge; 0 is no
 // limit. The files are made in dir.
 func (h *heldBody) fill(l *loop.Loop, body io.Reader, limit int64, dir string) error {
 	h.l = l
-	h.mem = l.Small()
 	for {
-		if h.n == len(h.mem) || h.file == nil && h.n >= heldInMemory {
-			if err := h.grow(dir); err != nil {
+		if h.n == heldInMemory {
+			if err := h.spill(dir); err != nil {
 				return err
 			}
 		}
-		n, err := body.Read(h.mem[h.n:])
+		n, err := body.Read(h.room())
 		h.n += n
 		h.size += int64(n)
 		if limit > 0 && h.size > limit {
@@ -43,7 +43,7 @@ func (h *heldBody) fill(l *loop.Loop, body io.Reader, limit int64, dir string) e
 			if h.file == nil {
 				return nil
 			}
-			return h.spill()
+			return h.spill(dir)
 		}
 		if err != nil {
 			return err
@@ -51,45 +51,41 @@ func (h *heldBody) fill(l *loop.Loop, body io.Reader, limit int64, dir string) e
 	}
 }
 
-// grow makes room: first by a larger buffer, then by a file.
-func (h *heldBody) grow(dir string) error {
-	if len(h.mem) == loop.SmallSize {
-		big := h.l.Big()
-		copy(big, h.mem[:h.n])
-		h.l.PutSmall(h.mem)
-		h.mem = big
-		return nil
+// room returns memory for the next bytes.
+func (h *heldBody) room() []byte {
+	i, used := h.n/loop.SmallSize, h.n%loop.SmallSize
+	if h.mem[i] == nil {
+		h.mem[i] = h.l.Small()
 	}
-	if h.file == nil {
-		if err := h.open(dir); err != nil {
-			return err
-		}
-	}
-	return h.spill()
+	return h.mem[i][used:]
 }
 
-// open makes the file and removes its name at once: whatever happens to this
-// process, nothing of the body stays on the disk.
-func (h *heldBody) open(dir string) (err error) {
-	if stopped := h.l.Await(func() {
-		if h.file, err = os.CreateTemp(dir, "pierhead-body-*"); err == nil {
-			err = os.Remove(h.file.Name())
+// each calls f for the bytes in memory, piece by piece.
+func (h *heldBody) each(f func([]byte) error) error {
+	for i, left := 0, h.n; left > 0; i++ {
+		p := h.mem[i][:min(left, loop.SmallSize)]
+		left -= len(p)
+		if err := f(p); err != nil {
+			return err
 		}
-	}); stopped != nil {
-		return stopped
-	}
-	if err != nil {
-		return &holdError{err}
 	}
 	return nil
 }
 
-// spill moves what is in memory to the end of the file.
-func (h *heldBody) spill() (err error) {
-	if h.n == 0 {
-		return nil
-	}
-	if stopped := h.l.Await(func() { _, err = h.file.Write(h.mem[:h.n]) }); stopped != nil {
+// spill moves what is in memory to the end of the file, which it makes first. The
+// name of the file goes at once: whatever happens to this process, nothing of the
+// body stays on the disk.
+func (h *heldBody) spill(dir string) (err error) {
+	if stopped := h.l.Await(func() {
+		if h.file == nil {
+			if h.file, err = os.CreateTemp(dir, "pierhead-body-*"); err == nil {
+				err = os.Remove(h.file.Name())
+			}
+		}
+		if err == nil {
+			err = h.each(func(p []byte) error { _, err := h.file.Write(p); return err })
+		}
+	}); stopped != nil {
 		return stopped
 	}
 	h.n = 0
@@ -102,35 +98,45 @@ func (h *heldBody) spill() (err error) {
 // writeTo sends the whole body with write, as often as it is called.
 func (h *heldBody) writeTo(write func([]byte) error) error {
 	if h.file == nil {
-		if h.n == 0 {
-			return nil
-		}
-		return write(h.mem[:h.n])
+		return h.each(write)
 	}
-	for off := int64(0); off < h.size; {
-		var n int
-		var err error
-		if stopped := h.l.Await(func() { n, err = h.file.ReadAt(h.mem, off) }); stopped != nil {
-			return stopped
-		}
-		if n == 0 {
-			return &holdError{errors.Join(io.ErrUnexpectedEOF, err)}
-		}
-		if err := write(h.mem[:n]); err != nil {
+	for off := int64(0); off < h.size; off += int64(h.n) {
+		if err := h.load(off); err != nil {
 			return err
 		}
-		off += int64(n)
+		if err := h.each(write); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load reads the next bytes of the file into memory.
+func (h *heldBody) load(off int64) (err error) {
+	h.n = 0
+	if stopped := h.l.Await(func() {
+		for i := range h.mem {
+			var n int
+			n, err = h.file.ReadAt(h.mem[i], off+int64(h.n))
+			if h.n += n; err != nil {
+				return
+			}
+		}
+	}); stopped != nil {
+		return stopped
+	}
+	if h.n == 0 {
+		return &holdError{errors.Join(io.ErrUnexpectedEOF, err)}
 	}
 	return nil
 }
 
 // drop gives the memory and the file back.
 func (h *heldBody) drop() {
-	switch len(h.mem) {
-	case loop.SmallSize:
-		h.l.PutSmall(h.mem)
-	case loop.BigSize:
-		h.l.PutBig(h.mem)
+	for _, b := range h.mem {
+		if b != nil {
+			h.l.PutSmall(b)
+		}
 	}
 	if h.file != nil {
 		go h.file.Close() // giving back the blocks of a large file takes a while
