@@ -118,6 +118,7 @@ func NewCertificates(ctl *model.Controller, pairs *KeyPairs) (*Certificates, err
 }
 
 func (c *Certificates) add(host string, pair *tls.Certificate) {
+	host = strings.ToLower(host)
 	switch parent, wild := strings.CutPrefix(host, "*"); {
 	case host == "":
 	case wild:

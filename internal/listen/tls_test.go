@@ -21,7 +21,7 @@ func TestCertificateChoice(t *testing.T) {
 	pairs := keyPairs(t, nil,
 		pair(t, "exact", false, "a.test", "alias.test"), pair(t, "wild", false, "*.w.test"), pair(t, "rsa", true, "r.test"))
 	certs := certificates(t, pairs, "",
-		model.Host{Name: "a.test", Certificate: "exact", Aliases: []string{"alias.test", "uncovered.test"}},
+		model.Host{Name: "a.test", Certificate: "exact", Aliases: []string{"Alias.test", "uncovered.test"}},
 		model.Host{Name: "*.w.test", Certificate: "wild"},
 		model.Host{Name: "none.w.test"},
 		model.Host{Name: "r.test", Certificate: "rsa"},
