@@ -244,8 +244,8 @@ func TestLargeBodies(t *testing.T) {
 	})
 }
 
-// TestHandlerPanic holds that a panic takes down its connection and no other.
-func TestHandlerPanic(t *testing.T) {
+// TestPanic holds that a panic takes down its connection and no other, wherever it is.
+func TestPanic(t *testing.T) {
 	reported := make(chan any, 10)
 	loop.OnPanic(func(v any, _ []byte) { reported <- v })
 	eachKind(t, func(t *testing.T, kind loop.Kind) {
@@ -256,14 +256,17 @@ func TestHandlerPanic(t *testing.T) {
 			}
 			sc.answer(r, w)
 		})
+		sc.cfg.Refuse = func(*Refusal, *message.Response) []byte { panic("on purpose") }
 		s := serve(t, kind, sc)
-		c1, r1 := s.dial()
 		c2, r2 := s.dial()
-		send(t, c1, "GET /panic HTTP/1.1\nHost: a\n\n")
-		expectEnd(t, r1)
-		<-s.over
-		if v := <-reported; v != "on purpose" {
-			t.Errorf("panic %v", v)
+		for _, in := range []string{"GET /panic HTTP/1.1\nHost: a\n\n", "refused\n\n"} {
+			c1, r1 := s.dial()
+			send(t, c1, in)
+			expectEnd(t, r1)
+			<-s.over
+			if v := <-reported; v != "on purpose" {
+				t.Errorf("panic %v", v)
+			}
 		}
 		send(t, c2, "GET / HTTP/1.1\nHost: a\n\n")
 		expect(t, r2, ok)

@@ -79,7 +79,7 @@ func Serve(s loop.Stream, cfg *ServerConfig) *ServerConn {
 // Serve serves the requests of the connection, as the function of that name does.
 func (c *ServerConn) Serve() {
 	c.deadline(c.limits().HeaderTimeout)
-	c.run()
+	c.run(false)
 }
 
 // Stream returns the connection.
@@ -115,30 +115,34 @@ func (c *ServerConn) deadline(d time.Duration) {
 	c.s.SetReadDeadline(t)
 }
 
-// run serves requests as long as there are any, then parks.
-func (c *ServerConn) run() {
-	for {
-		if c.work == nil && !c.s.Ready() {
-			if c.draining {
-				c.close()
-				return
-			}
-			c.parked = true
-			c.s.OnReadable(resume, c)
-			return
+// run serves requests as long as there are any, then parks. It tries at least once
+// when something happened, since that may be a deadline that has passed.
+func (c *ServerConn) run(happened bool) {
+	whole := false
+	defer func() {
+		if !whole { // a panic, of the Handler or ours, takes the connection down
+			c.close()
 		}
+	}()
+	for happened || c.work != nil || c.s.Ready() {
+		happened = false
 		if !c.serveOne() {
+			whole = true
 			return
 		}
 	}
+	if whole = true; c.draining {
+		c.close()
+		return
+	}
+	c.parked = true
+	c.s.OnReadable(resume, c)
 }
 
 func resume(arg any) {
 	c := arg.(*ServerConn)
 	c.parked = false
-	if c.serveOne() {
-		c.run()
-	}
+	c.run(true)
 }
 
 // close closes the connection and gives back what it holds.
@@ -215,20 +219,8 @@ func (c *ServerConn) serveOne() bool {
 	if w.head.expect && !w.body.done && len(w.in.buffered()) == 0 {
 		w.body.asks = &w.answer
 	}
-	c.handle(w)
-	return c.finish(w)
-}
-
-// handle calls the Handler. When it panics, the connection goes down with it.
-func (c *ServerConn) handle(w *work) {
-	returned := false
-	defer func() {
-		if !returned {
-			c.close()
-		}
-	}()
 	c.cfg.Handler.Handle(&w.req, &w.answer)
-	returned = true
+	return c.finish(w)
 }
 
 // finish makes the connection ready for the next request, or closes it.
