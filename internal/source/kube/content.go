@@ -17,7 +17,7 @@ import (
 // list and watch need not be allowed to get.
 
 const (
-	refetch      = time.Second      // between tries of what could not be fetched
+	refetch      = time.Second     // between tries of what could not be fetched
 	fetchLimit   = 2 * time.Second // for one answer
 	fetchAtATime = 8
 )
