@@ -56,38 +56,41 @@ func TestSlowClients(t *testing.T) {
 	onBoth(t, func(t *testing.T, kind loop.Kind) {
 		s := proxytest.Start(t, cfg, []model.EndpointSet{proxytest.Endpoints("app", app(t, echo))}, kind)
 		hello := "\x16\x03\x01\x40\x00" + strings.Repeat("\x01", 1000)
-		for _, tt := range []struct{ name, listener, first, drip, want string }{
-			{"says nothing", "http", "", "", ""},
-			{"head", "http", "GET / HTTP/1.1\r\nHost: h.test\r\nX: ", "y", "HTTP/1.1 408 "},
-			{"request line", "http", "GET /", "y", "HTTP/1.1 408 "},
-			{"half an empty line", "http", "\r", "", "HTTP/1.1 408 "},
-			{"empty line", "http", "\r\n", "", ""},
-			{"preface of HTTP/2", "http", "PRI * HTTP/2.0\r\n", "", "HTTP/1.1 408 "},
-			{"silence after an answer", "http", "GET / HTTP/1.1\r\nHost: h.test\r\n\r\n", "", "HTTP/1.1 200 "},
-			{"second head", "http", "GET / HTTP/1.1\r\nHost: h.test\r\n\r\nGET", "", "HTTP/1.1 408 "},
-			{"body that stops", "http", "POST / HTTP/1.1\r\nHost: h.test\r\nContent-Length: 9\r\n\r\nx", "", "HTTP/1.1 408 "},
-			{"handshake", "https", hello[:5], hello[5:], ""},
-			{"silent handshake", "https", "", "", ""},
-			{"PROXY header", "proxy", "PROXY ", "", ""},
-			{"long PROXY header", "proxy", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x3f\x00", "\x00", ""},
-		} {
-			t.Run(tt.name, func(t *testing.T) {
-				c := dial(t, s.Addr(tt.listener))
-				c.send("%s", tt.first)
-				var said string
-				if tt.drip == "" {
-					b, err := io.ReadAll(c.r)
-					if said = string(b); err != nil && !strings.Contains(err.Error(), "reset") {
-						t.Fatalf("%v after %q", err, said)
+		t.Run("all", func(t *testing.T) {
+			for _, tt := range []struct{ name, listener, first, drip, want string }{
+				{"says nothing", "http", "", "", ""},
+				{"head", "http", "GET / HTTP/1.1\r\nHost: h.test\r\nX: ", "y", "HTTP/1.1 408 "},
+				{"request line", "http", "GET /", "y", "HTTP/1.1 408 "},
+				{"half an empty line", "http", "\r", "", "HTTP/1.1 408 "},
+				{"empty line", "http", "\r\n", "", ""},
+				{"preface of HTTP/2", "http", "PRI * HTTP/2.0\r\n", "", "HTTP/1.1 408 "},
+				{"silence after an answer", "http", "GET / HTTP/1.1\r\nHost: h.test\r\n\r\n", "", "HTTP/1.1 200 "},
+				{"second head", "http", "GET / HTTP/1.1\r\nHost: h.test\r\n\r\nGET", "", "HTTP/1.1 408 "},
+				{"body that stops", "http", "POST / HTTP/1.1\r\nHost: h.test\r\nContent-Length: 9\r\n\r\nx", "", "HTTP/1.1 408 "},
+				{"handshake", "https", hello[:5], hello[5:], ""},
+				{"silent handshake", "https", "", "", ""},
+				{"PROXY header", "proxy", "PROXY ", "", ""},
+				{"long PROXY header", "proxy", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x3f\x00", "\x00", ""},
+			} {
+				t.Run(tt.name, func(t *testing.T) {
+					t.Parallel()
+					c := dial(t, s.Addr(tt.listener))
+					c.send("%s", tt.first)
+					var said string
+					if tt.drip == "" {
+						b, err := io.ReadAll(c.r)
+						if said = string(b); err != nil && !strings.Contains(err.Error(), "reset") {
+							t.Fatalf("%v after %q", err, said)
+						}
+					} else {
+						said = c.drip(tt.drip)
 					}
-				} else {
-					said = c.drip(tt.drip)
-				}
-				if !strings.Contains(said, tt.want) || tt.want == "" && strings.Contains(said, "HTTP") {
-					t.Errorf("was told %q, want %q", said, tt.want)
-				}
-			})
-		}
+					if !strings.Contains(said, tt.want) || tt.want == "" && strings.Contains(said, "HTTP") {
+						t.Errorf("was told %q, want %q", said, tt.want)
+					}
+				})
+			}
+		})
 		idle(t, s)
 	})
 }
