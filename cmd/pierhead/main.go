@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"syscall"
 )
 
@@ -101,7 +102,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	return usageError{fmt.Errorf("there is no command %q; see pierhead help", name)}
 }
 
-// flags makes the flag set of a command; parse errors and -h print its usage.
+// flags makes the flag set of a command; -h prints its usage.
 func flags(c *command, stdout, stderr io.Writer) *flag.FlagSet {
 	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
@@ -113,12 +114,15 @@ func flags(c *command, stdout, stderr io.Writer) *flag.FlagSet {
 // returns those words.
 func parse(fs *flag.FlagSet, args []string) ([]string, error) {
 	var words []string
+	usage := fs.Usage
+	fs.Usage = func() {} // package flag prints it for mistakes too
 	for {
 		if err := fs.Parse(args); err != nil {
 			if errors.Is(err, flag.ErrHelp) {
+				usage()
 				return nil, err
 			}
-			return nil, usageError{fmt.Errorf("%s: %w; see pierhead help %s", fs.Name(), err, fs.Name())}
+			return nil, usageError{fmt.Errorf("%s: %s; see pierhead help %s", fs.Name(), twoDashes(err), fs.Name())}
 		}
 		if fs.NArg() == 0 {
 			return words, nil
@@ -130,3 +134,10 @@ func parse(fs *flag.FlagSet, args []string) ([]string, error) {
 		words, args = append(words, rest[0]), rest[1:]
 	}
 }
+
+// twoDashes writes the flag that an error of package flag names as the usage does.
+func twoDashes(err error) string {
+	return oneDash.ReplaceAllString(err.Error(), "$1--$2")
+}
+
+var oneDash = regexp.MustCompile(`(flag provided but not defined: |for flag |flag needs an argument: |boolean value ".*" for )-([a-z]{2})`)

@@ -189,12 +189,27 @@ func upOptions(c *command, args []string, stdout, stderr io.Writer, more ...func
 // have too.
 func translateFlags(fs *flag.FlagSet) func() translate.Options {
 	d := &translate.Default{Flags: translate.DefaultFlags()}
-	fs.StringVar(&d.Flags.ConfigMap, "configmap", "", "")
-	fs.StringVar(&d.Flags.DefaultBackendService, "default-backend-service", "", "")
-	fs.StringVar(&d.Flags.DefaultSSLCertificate, "default-ssl-certificate", "", "")
+	fs.Var((*objectName)(&d.Flags.ConfigMap), "configmap", "")
+	fs.Var((*objectName)(&d.Flags.DefaultBackendService), "default-backend-service", "")
+	fs.Var((*objectName)(&d.Flags.DefaultSSLCertificate), "default-ssl-certificate", "")
 	fs.StringVar(&d.Flags.IngressClass, "ingress-class", d.Flags.IngressClass, "")
 	fs.BoolVar(&d.Flags.WatchWithoutClass, "watch-ingress-without-class", false, "")
 	return func() translate.Options { return translate.Options{Standalone: true, Default: d} }
+}
+
+// objectName is a flag that names an object, as namespace/name.
+type objectName string
+
+func (n *objectName) String() string { return string(*n) }
+
+// Set takes the name, or none.
+func (n *objectName) Set(s string) error {
+	namespace, name, ok := strings.Cut(s, "/")
+	if s != "" && (!ok || namespace == "" || name == "" || strings.Contains(name, "/")) {
+		return errors.New("want NAMESPACE/NAME")
+	}
+	*n = objectName(s)
+	return nil
 }
 
 // reader turns words into values and keeps the first mistake.
