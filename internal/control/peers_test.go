@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -101,9 +103,25 @@ func ownBalancers() lb.Rules {
 	n := byte(os.Getpid())
 	r.External = netip.PrefixFrom(netip.AddrFrom4([4]byte{127, 112, n, 0}), 24)
 	r.Internal = netip.PrefixFrom(netip.AddrFrom4([4]byte{127, 113, n, 0}), 24)
-	r.PortOffset, r.PortMap = 18000, !OwnAddresses
+	r.PortOffset, r.PortMap = freeOffset(), !OwnAddresses
 	return r
 }
+
+// freeOffset returns an offset with which nobody on this machine has the ports that
+// load balancers usually have: one who listens on every address has them on ours too.
+var freeOffset = sync.OnceValue(func() uint16 {
+next:
+	for offset := uint16(20000); ; offset += 100 {
+		for _, port := range []uint16{80, 443} {
+			ln, err := net.Listen("tcp4", fmt.Sprintf("0.0.0.0:%d", port+offset))
+			if err != nil {
+				continue next
+			}
+			ln.Close()
+		}
+		return offset
+	}
+})
 
 // change writes a manifest, or removes it when there is no text.
 func (s *served) change(name, text string) {
