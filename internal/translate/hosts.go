@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	networkingv1 "k8s.io/api/networking/v1"
+
 	"github.com/pierhead/pierhead/internal/model"
 	"github.com/pierhead/pierhead/internal/policy"
 )
@@ -77,16 +79,10 @@ func (s *servers) build() {
 
 // take reads an Ingress's annotations and tells whether it is served at all.
 func (s *servers) take(e *entry[ingress]) bool {
-	if s.c.DisableCatchAll {
-		catchAll := e.value.Spec.DefaultBackend != nil
-		for _, rule := range e.value.Spec.Rules {
-			catchAll = catchAll || rule.Host == ""
-		}
-		if catchAll {
-			s.r.add(model.Warning, e.origin, "spec", "",
-				"the Ingress is not served: it is for requests of any host, which --disable-catch-all forbids", "give every rule a host")
-			return false
-		}
+	if s.c.DisableCatchAll && catchAll(e.value) {
+		s.r.add(model.Warning, e.origin, "spec", "",
+			"the Ingress is not served: it is for requests of any host, which --disable-catch-all forbids", "give every rule a host")
+		return false
 	}
 	result := s.c.readRoute(s.o, e, e.value.Annotations)
 	s.r.problems = append(s.r.problems, result.Problems...)
@@ -101,6 +97,11 @@ func (s *servers) take(e *entry[ingress]) bool {
 	}
 	s.taken = append(s.taken, src)
 	return true
+}
+
+// catchAll tells whether an Ingress is for requests of any host.
+func catchAll(in *ingress) bool {
+	return in.Spec.DefaultBackend != nil || slices.ContainsFunc(in.Spec.Rules, func(r networkingv1.IngressRule) bool { return r.Host == "" })
 }
 
 // collectUpstreams makes the upstreams in the order of the Ingresses: the first that

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 
@@ -96,19 +97,33 @@ func hostsOf(in *networkingv1.Ingress) []string {
 	return slices.Compact(hosts)
 }
 
+// backendsOf goes through the rules of an Ingress. A default backend without rules
+// counts as a rule for "/" of any host.
+func backendsOf(in *networkingv1.Ingress) iter.Seq2[hostPath, *networkingv1.IngressBackend] {
+	return func(yield func(hostPath, *networkingv1.IngressBackend) bool) {
+		if len(in.Spec.Rules) == 0 && in.Spec.DefaultBackend != nil {
+			yield(hostPath{"", "/"}, in.Spec.DefaultBackend)
+			return
+		}
+		for _, rule := range in.Spec.Rules {
+			if rule.HTTP == nil {
+				continue
+			}
+			for i := range rule.HTTP.Paths {
+				p := &rule.HTTP.Paths[i]
+				if !yield(hostPath{strings.ToLower(rule.Host), cmp.Or(p.Path, "/")}, &p.Backend) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // pathsOf lists what the rules of an Ingress are for, each once.
 func pathsOf(in *networkingv1.Ingress) []hostPath {
-	if len(in.Spec.Rules) == 0 && in.Spec.DefaultBackend != nil {
-		return []hostPath{{"", "/"}}
-	}
 	var all []hostPath
-	for _, rule := range in.Spec.Rules {
-		if rule.HTTP == nil {
-			continue
-		}
-		for _, p := range rule.HTTP.Paths {
-			all = append(all, hostPath{strings.ToLower(rule.Host), cmp.Or(p.Path, "/")})
-		}
+	for at := range backendsOf(in) {
+		all = append(all, at)
 	}
 	slices.SortFunc(all, func(a, b hostPath) int { return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.path, b.path)) })
 	return slices.Compact(all)

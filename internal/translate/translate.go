@@ -16,14 +16,9 @@ func Translate(o *Objects, opt Options) (*model.Config, []model.Problem) {
 	o.repeated(r)
 	o.outdated(r)
 	cfg := &model.Config{}
-	certs := &certificates{o: o, r: r, read: map[id]*keyPair{}}
-	us := &upstreams{o: o, r: r, opt: opt, slices: o.ofService, byName: map[string]*model.Upstream{}}
 	cs := controllers(o, opt, r)
-	classify(o, cs, opt, r)
-	for _, c := range cs {
-		c.readGlobal(o, r)
-		s := &servers{o: o, c: c, r: r, us: us, certs: certs, hosts: map[string]*hostBuilder{}, seen: map[string]string{}}
-		s.build()
+	us, certs, all := o.build(cs, opt, r)
+	for _, s := range all {
 		cfg.Controllers = append(cfg.Controllers, s.controller())
 	}
 	if !opt.ForeignBalancers {
@@ -37,6 +32,21 @@ func Translate(o *Objects, opt Options) (*model.Config, []model.Problem) {
 	cfg.Certificates = certs.served()
 	cfg.Upstreams = us.used(cfg)
 	return cfg, model.SortProblems(r.problems)
+}
+
+// build gives each controller its Ingresses and makes its hosts of them.
+func (o *Objects) build(cs []*controller, opt Options, r *report) (*upstreams, *certificates, []*servers) {
+	certs := &certificates{o: o, r: r, read: map[id]*keyPair{}}
+	us := &upstreams{o: o, r: r, opt: opt, slices: o.ofService, byName: map[string]*model.Upstream{}}
+	classify(o, cs, opt, r)
+	var all []*servers
+	for _, c := range cs {
+		c.readGlobal(o, r)
+		s := &servers{o: o, c: c, r: r, us: us, certs: certs, hosts: map[string]*hostBuilder{}, seen: map[string]string{}}
+		s.build()
+		all = append(all, s)
+	}
+	return us, certs, all
 }
 
 // controller returns the controller as the model has it.

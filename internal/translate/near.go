@@ -1,0 +1,65 @@
+package translate
+
+import "github.com/pierhead/pierhead/internal/policy"
+
+// near returns the Ingress of the Review and the others that decide what is said of
+// it. The hosts are made by the rule "the first one is heard", so of the many that may
+// share a host only the first that has something to say is taken along.
+func (v *Review) near() set[ingress] {
+	n := &nearby{v: v, found: set[ingress]{}}
+	aliases := aliasesOf(v.e.value)
+	for _, at := range pathsOf(v.e.value) {
+		for _, m := range v.o.index.paths[at] {
+			n.found[m.id] = m.entry // whose rule is served, and who has the catch-all
+		}
+	}
+	for _, host := range hostsOf(v.e.value) {
+		if len(v.e.value.Spec.TLS) > 0 {
+			n.first(v.o.index.hosts[host], func(m member) bool { return m.tls }, nil) // whose certificate is served
+		}
+		if len(aliases) > 0 {
+			n.origin(host)
+		}
+	}
+	for _, alias := range aliases {
+		n.first(v.o.index.hosts[alias], nil, nil) // whether it is a host
+		for _, m := range v.o.index.aliases[alias] {
+			n.found[m.id] = m.entry
+			for _, host := range hostsOf(m.value) {
+				n.origin(host)
+			}
+		}
+	}
+	n.found[v.e.id] = v.e
+	return n.found
+}
+
+// nearby gathers Ingresses that are near another one.
+type nearby struct {
+	v     *Review
+	found set[ingress]
+}
+
+// origin adds those who decide about the place of a host among the others and about its
+// aliases.
+func (n *nearby) origin(host string) {
+	n.first(n.v.o.index.hosts[host], nil, nil)
+	n.first(n.v.o.index.hosts[host], func(m member) bool { return m.alias }, func(r policy.Result) bool { return len(r.Host.Aliases) > 0 })
+}
+
+// first adds the oldest Ingress of a list that is served and fits, by what it is and by
+// what its annotations come to, once for each controller. The Ingress of the Review does
+// not count: it may have another place in the list now.
+func (n *nearby) first(list []member, fits func(member) bool, says func(policy.Result) bool) {
+	for _, c := range n.v.cs {
+		for _, m := range list {
+			if m.id == n.v.e.id || fits != nil && !fits(m) {
+				continue
+			}
+			if result, ok := c.serves(n.v.added, m.entry, n.v.opt); ok && (says == nil || says(result)) {
+				n.found[m.id] = m.entry
+				break
+			}
+		}
+	}
+}
