@@ -123,8 +123,8 @@ func checkText(w io.Writer, plan *control.Plan) {
 			routes += len(h.Routes)
 		}
 	}
-	fmt.Fprintf(w, "%d controllers, %d hosts, %d routes, %d load balancers, %d DNS names: %s\n", len(plan.Config.Controllers), hosts, routes,
-		len(plan.Config.LoadBalancers), len(plan.Config.Names), countProblems(plan.Problems))
+	fmt.Fprintf(w, "%s, %s, %s, %s, %s: %s\n", count(len(plan.Config.Controllers), "controller"), count(hosts, "host"), count(routes, "route"),
+		count(len(plan.Config.LoadBalancers), "load balancer"), count(len(plan.Config.Names), "DNS name"), countProblems(plan.Problems))
 }
 
 // checkGitHub prints problems as workflow commands, which show beside the line.

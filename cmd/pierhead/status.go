@@ -143,5 +143,13 @@ func countProblems(ps []model.Problem) string {
 	for _, p := range ps {
 		n[p.Severity]++
 	}
-	return fmt.Sprintf("%d errors, %d warnings, %d infos", n[model.Error], n[model.Warning], n[model.Info])
+	return fmt.Sprintf("%s, %s, %s", count(n[model.Error], "error"), count(n[model.Warning], "warning"), count(n[model.Info], "info"))
+}
+
+// count says how many there are of something.
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }

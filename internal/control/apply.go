@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pierhead/pierhead/internal/admin"
 	"github.com/pierhead/pierhead/internal/dns"
@@ -52,6 +53,7 @@ func (r *running) apply(p *Plan) *admin.State {
 	for _, err := range errs {
 		found.problem(model.Origin{Kind: "Secret", Name: "certificates"}, "data", "", err.Error(), "store a certificate and its key")
 	}
+	r.expired(p, found, time.Now())
 	r.compile(p, found)
 	r.listen(p, found)
 	r.balance(p, found)
@@ -60,6 +62,22 @@ func (r *running) apply(p *Plan) *admin.State {
 	r.plan, r.allocations = p, p.Allocations
 	r.failing = len(found.listen) > 0
 	return r.stateOf(p, found)
+}
+
+// expired tells about certificates that clients refuse by now, which no translation
+// can know: it has no clock.
+func (r *running) expired(p *Plan, found *findings, now time.Time) {
+	for i := range p.Config.Certificates {
+		c := &p.Config.Certificates[i]
+		pair := r.pairs.Get(c.Name)
+		if pair == nil || pair.Leaf == nil || now.Before(pair.Leaf.NotAfter) {
+			continue
+		}
+		found.problems = append(found.problems, model.Problem{
+			Origin: c.Origin, Field: "data[tls.crt]", Severity: model.Warning,
+			Reason: "the certificate expired on " + pair.Leaf.NotAfter.UTC().Format(time.RFC3339) + ": it is served, and clients refuse it", Remedy: "renew it",
+		})
+	}
 }
 
 // keepAlive takes the bounds of upstream connections from the first controller: the

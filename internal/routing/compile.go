@@ -158,12 +158,13 @@ func (k *compiler) route(h *model.Host, m *model.Route, regex bool) (*Route, pat
 	if regex {
 		var err error
 		if p, err = newPattern(r, k.env.State); err != nil {
-			k.closed(r, "path", r.Path, fmt.Sprintf("path is not a regular expression of RE2: %v", err))
+			k.closed(r, "spec.rules[].http.paths[].path", r.Path, fmt.Sprintf("path is not a regular expression of RE2: %v", err),
+				"write it without look-around and back-references, which RE2 does not have")
 		}
 	}
 	if m.Upstream != "" {
 		if r.Pool = k.pool(m.Upstream); r.Pool == nil {
-			k.closed(r, "upstream", m.Upstream, "the upstream is not part of the configuration")
+			k.closed(r, "upstream", m.Upstream, "the upstream is not part of the configuration", "")
 		}
 	}
 	k.chain(r)
@@ -189,12 +190,12 @@ func (k *compiler) chain(r *Route) {
 		good := slices.DeleteFunc(slices.Clone(r.Policies), func(p model.Policy) bool {
 			_, _, err := k.env.Steps([]model.Policy{p}, env)
 			if err != nil {
-				k.closed(r, p.PolicyName(), "", err.Error())
+				k.closed(r, p.PolicyName(), "", err.Error(), "")
 			}
 			return err != nil
 		})
 		if r.Closed == "" { // each can be built, all together cannot
-			k.closed(r, "policies", "", err.Error())
+			k.closed(r, "policies", "", err.Error(), "")
 		}
 		if chain, forward, err = k.env.Steps(k.withClosed(r, good), env); err != nil {
 			chain, forward = exchange.Chain{}, exchange.DefaultForward
@@ -216,9 +217,9 @@ func (k *compiler) withClosed(r *Route, ps []model.Policy) []model.Policy {
 }
 
 // closed makes a route answer 503 and says why.
-func (k *compiler) closed(r *Route, field, value, reason string) {
+func (k *compiler) closed(r *Route, field, value, reason, remedy string) {
 	if r.Closed == "" {
 		r.Closed = reason
 	}
-	k.problem(r.Origin, field, value, fmt.Sprintf("%s; path %q of host %q answers 503", reason, r.Path, r.Host), "")
+	k.problem(r.Origin, field, value, fmt.Sprintf("%s; path %q of host %q answers 503", reason, r.Path, r.Host), remedy)
 }

@@ -62,7 +62,10 @@ func (c *controller) judgeClass(o *Objects, name string) verdict {
 	class := o.classes[id{"", name}]
 	switch {
 	case class == nil:
-		v.severity = model.Error
+		v.severity = model.Warning // perhaps of another controller, whose class is elsewhere
+		if name == c.IngressClass {
+			v.severity = model.Error
+		}
 		v.reason = o.missing("IngressClass", id{"", name}) + ", so the Ingress is not served"
 		v.remedy = fmt.Sprintf("add an IngressClass %q with spec.controller: %s", name, c.ControllerClass)
 	case class.value.Spec.Controller == c.ControllerClass, c.IngressClassByName && name == c.IngressClass:
