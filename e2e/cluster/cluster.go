@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -205,24 +204,4 @@ func (c *Cluster) close() error {
 		c.owner.Close()
 	}
 	return errors.Join(all...)
-}
-
-// Dial connects from inside the cluster's namespace; the host may be an IP address or the
-// name of a Service.
-func (c *Cluster) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	if net.ParseIP(host) != nil {
-		return c.Namespace.Dial(ctx, network, address)
-	}
-	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return c.Namespace.Dial(ctx, network, dnsAddr.String())
-	}}
-	found, err := resolver.LookupHost(ctx, host+".")
-	if err != nil {
-		return nil, err
-	}
-	return c.Namespace.Dial(ctx, network, net.JoinHostPort(found[0], port))
 }

@@ -68,6 +68,16 @@ func answer(w http.ResponseWriter, r *http.Request) {
 		Host: r.Host, Proto: r.Proto, Header: r.Header, Body: received})
 }
 
+// file sends a file, also one that the kernel makes up and that has no size.
+func file(w http.ResponseWriter, r *http.Request) {
+	text, err := os.ReadFile("/" + r.PathValue("path"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	w.Write(text)
+}
+
 // echoMessages sends back every message of a WebSocket.
 func echoMessages(c *websocket.Conn) {
 	name := ""

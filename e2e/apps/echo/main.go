@@ -4,6 +4,8 @@
 //
 //	/            the request as JSON; ?status= ?delay= ?size= change the answer
 //	/healthz     200 once it is ready, 503 after SIGTERM
+//	/env         its environment
+//	/file/PATH   a file of its file system
 //	/ws          echoes WebSocket messages, each with the Pod's name before it on ?name=1
 package main
 
@@ -15,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -53,6 +56,8 @@ func run(listen string, startDelay, readyDelay, stopDelay, drain time.Duration) 
 		}
 	})
 	mux.Handle("/ws", websocket.Server{Handler: echoMessages}) // no look at the origin: any client is welcome
+	mux.HandleFunc("/env", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, strings.Join(os.Environ(), "\n")) })
+	mux.HandleFunc("/file/{path...}", file)
 	mux.HandleFunc("/", answer)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
