@@ -40,13 +40,14 @@ var allowed = map[string]string{
 	"internal/source/file":     "internal/model internal/translate",
 	"internal/source/kube":     "internal/model internal/translate",
 	"internal/status":          "internal/model",
+	"internal/admission":       "internal/model internal/translate",
 	"internal/control":         "*",
 	"internal/admin":           "internal/model internal/routing internal/upstream",
 	"internal/demo":            "internal/control internal/admin examples",
 }
 
 // kubernetes lists the packages that may import k8s.io modules.
-var kubernetes = []string{"internal/translate", "internal/source/file", "internal/source/kube", "internal/status"}
+var kubernetes = []string{"internal/translate", "internal/source/file", "internal/source/kube", "internal/status", "internal/admission"}
 
 func TestImports(t *testing.T) {
 	seen := map[string]bool{}
