@@ -65,7 +65,9 @@ func (r random) ingress(name string) *networkingv1.Ingress {
 			in.Annotations[pick(r, "pierhead.dev", "nginx.ingress.kubernetes.io", "ingress.kubernetes.io", "nginx.ingress.kubernetes.io", "other.example.com")+"/"+key] = pick(r, notes[key]...)
 		})
 	}
-	r.some(3, func() { in.Annotations["nginx.ingress.kubernetes.io/server-alias"] = pick(r, "b.example.com", "alias.example.com", "other.example.com") })
+	r.some(3, func() {
+		in.Annotations["nginx.ingress.kubernetes.io/server-alias"] = pick(r, "b.example.com", "alias.example.com", "other.example.com")
+	})
 	switch r.IntN(10) {
 	case 0:
 		in.Spec.IngressClassName = ptr("foreign")
