@@ -230,11 +230,7 @@ func hasIPv6() bool {
 // publisher what it should tell owners.
 func (c *controller) changed(running *control.Control) {
 	s := running.State()
-	ours := make([]string, len(s.Ingresses))
-	for i, in := range s.Ingresses {
-		ours[i] = in.Namespace + "/" + in.Name
-	}
-	c.publisher.Tell(ours, s.Problems)
+	c.publisher.Tell(running.Ingresses(), s.Problems)
 	now := map[string]bool{}
 	for _, p := range s.Problems {
 		if p.Severity == model.Info {

@@ -17,7 +17,7 @@ import (
 // How many requests the API server gets in a second: to read, and to write.
 const (
 	readRate, readBurst   = 200, 400
-	writeRate, writeBurst = 50, 100
+	writeRate, writeBurst = 100, 200
 )
 
 // connect makes the source and the publisher. It asks the API server nothing yet.

@@ -179,6 +179,18 @@ func (c *Control) State() *admin.State { return c.state.Load() }
 // for it.
 func (c *Control) Metrics() http.Handler { return c.metrics() }
 
+// Ingresses lists the Ingresses that are served, as namespace/name. Only
+// Options.Changed may ask for them.
+func (c *Control) Ingresses() []string {
+	var keys []string
+	for i := range c.runs.plan.Config.Controllers {
+		for _, o := range c.runs.plan.Config.Controllers[i].Ingresses {
+			keys = append(keys, o.Namespace+"/"+o.Name)
+		}
+	}
+	return keys
+}
+
 // serving returns the servers of all controllers.
 func (c *Control) serving() map[string]*proxy.Server {
 	if m := c.serves.Load(); m != nil {

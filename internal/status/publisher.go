@@ -46,16 +46,19 @@ type Publisher struct {
 	poke chan struct{}
 	end  chan chan struct{} // asks the leader to clean up
 
+	failed map[string]bool // Ingresses whose status could not be written; the leader's own
+
 	mu       sync.Mutex
 	leading  bool
-	ours     []string // Ingresses, as namespace/name
+	stop     context.CancelFunc // ends the look at hand
+	ours     []string           // Ingresses, as namespace/name
 	problems []model.Problem
 	handled  []handled
 }
 
 // New returns a Publisher that is not running.
 func New(opt Options) *Publisher {
-	return &Publisher{opt: opt, poke: make(chan struct{}, 1), end: make(chan chan struct{})}
+	return &Publisher{opt: opt, poke: make(chan struct{}, 1), end: make(chan chan struct{}), failed: map[string]bool{}}
 }
 
 // Tell takes what stands now: the Ingresses that are ours, and what is wrong.
@@ -102,9 +105,13 @@ func (p *Publisher) Run(ctx context.Context) error {
 // Shutdown empties the statuses if this process leads and is the last one. It returns
 // when that is done or ctx has ended; Run goes on.
 func (p *Publisher) Shutdown(ctx context.Context) {
-	if !p.Leading() {
+	p.mu.Lock()
+	leading, stop := p.leading, p.stop
+	p.mu.Unlock()
+	if !leading {
 		return
 	}
+	stop()
 	done := make(chan struct{})
 	select {
 	case p.end <- done:
@@ -117,34 +124,40 @@ func (p *Publisher) Shutdown(ctx context.Context) {
 	}
 }
 
-// pause is the least time between two looks at everything.
-const pause = 200 * time.Millisecond
+// When the leader looks again.
+const (
+	pause       = 200 * time.Millisecond // least time between two looks
+	failedFirst = time.Second            // after a failure, doubled with each
+	failedMost  = 30 * time.Second
+)
 
 // lead does the leader's work until ctx ends.
 func (p *Publisher) lead(ctx context.Context) {
-	p.setLeading(true)
-	defer p.setLeading(false)
+	looking, stop := context.WithCancel(ctx)
+	defer stop()
+	p.setLeading(true, stop)
+	defer p.setLeading(false, nil)
 	events := newEvents(ctx, p.opt)
 	defer events.close()
 	every := time.NewTicker(max(p.opt.Interval, time.Second))
 	defer every.Stop()
-	rest := time.NewTimer(pause)
-	defer rest.Stop()
+	retry := failedFirst
 	for {
-		again := p.look(ctx, events)
-		rest.Reset(pause)
-		select {
-		case <-rest.C:
-		case <-ctx.Done():
-			return
-		}
 		var soon <-chan time.Time
-		if again {
-			rest.Reset(time.Second)
-			soon = rest.C
+		poke := p.poke
+		switch p.look(looking, events) {
+		case complete:
+			retry = failedFirst
+		case more:
+			soon = time.After(pause)
+		case failed:
+			soon = time.After(retry)
+			retry = min(2*retry, failedMost)
+			poke = nil
 		}
 		select {
-		case <-p.poke:
+		case <-poke:
+			p.rest(ctx)
 		case <-soon:
 		case <-every.C:
 		case done := <-p.end:
@@ -158,25 +171,77 @@ func (p *Publisher) lead(ctx context.Context) {
 	}
 }
 
-func (p *Publisher) setLeading(yes bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.leading = yes
-	p.handled = nil
+// rest lets changes gather that come together.
+func (p *Publisher) rest(ctx context.Context) {
+	select {
+	case <-time.After(pause):
+	case <-ctx.Done():
+	}
 }
 
-// look brings statuses and Events up to date and tells whether something is left to do.
-func (p *Publisher) look(ctx context.Context, e *events) (again bool) {
+func (p *Publisher) setLeading(yes bool, stop context.CancelFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.leading, p.stop, p.handled = yes, stop, nil
+}
+
+// outcome is what a look came to.
+type outcome uint8
+
+const (
+	complete outcome = iota
+	more             // something is left for the next one
+	failed           // the API server did not take it
+)
+
+// writesAtATime is how much one look writes at most, so that other things get their
+// turn.
+const writesAtATime = 100
+
+// look brings statuses and Events up to date.
+func (p *Publisher) look(ctx context.Context, e *events) outcome {
 	p.mu.Lock()
 	ours, problems, handled := p.ours, p.problems, p.handled
 	p.handled = nil
 	p.mu.Unlock()
 	e.sync(handled, ours)
-	again = e.tell(problems)
-	if want, ok := p.want(); ok && p.opt.Update {
-		again = apply(ctx, p.opt.Client, p.opt.Log, Plan(p.live(ours), want)) > 0 || again
+	result := complete
+	if e.tell(problems) {
+		result = more
 	}
-	return again
+	want, ok := p.want()
+	if !ok || !p.opt.Update {
+		return result
+	}
+	changes := p.failedLast(Plan(p.live(ours), want))
+	now := changes[:min(len(changes), writesAtATime)]
+	left, away := apply(ctx, p.opt.Client, p.opt.Log, now)
+	for _, key := range left {
+		p.failed[key] = true
+	}
+	switch {
+	case away, len(left) > 0 && len(now) == len(changes):
+		return failed
+	case len(now) < len(changes):
+		return more
+	}
+	clear(p.failed)
+	return result
+}
+
+// failedLast puts changes that failed before behind the others, so that they hold
+// nobody up.
+func (p *Publisher) failedLast(changes []Change) []Change {
+	slices.SortStableFunc(changes, func(a, b Change) int {
+		switch x, y := p.failed[a.Key], p.failed[b.Key]; {
+		case x == y:
+			return 0
+		case x:
+			return 1
+		}
+		return -1
+	})
+	return changes
 }
 
 // live returns the Ingresses of these names that are there.

@@ -2,6 +2,7 @@ package status
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -17,41 +18,53 @@ import (
 // many in a second.
 const writers = 8
 
-// apply carries changes out and returns how many failed. Every status is read again
-// before it is written: only what differs is, and what others write beside it stays.
-func apply(ctx context.Context, client kubernetes.Interface, log *slog.Logger, changes []Change) int {
-	work := make(chan Change)
+// apply carries changes out and returns those that failed. Every status is read again
+// before it is written: only what differs is, and what others write beside it stays. It
+// gives up, and away is true, when the API server does not answer.
+func apply(ctx context.Context, client kubernetes.Interface, log *slog.Logger, changes []Change) (left []string, away bool) {
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	work := make(chan Change, len(changes))
+	for _, c := range changes {
+		work <- c
+	}
+	close(work)
 	var mu sync.Mutex
-	failed := 0
+	var first error
 	var wg sync.WaitGroup
 	for range min(writers, len(changes)) {
 		wg.Go(func() {
 			for c := range work {
-				if err := write(ctx, client, c); err != nil && ctx.Err() == nil {
-					log.Warn("the status of an Ingress cannot be written; it is tried again", "ingress", c.Key, "error", err)
-					mu.Lock()
-					failed++
-					mu.Unlock()
+				err := write(ctx, client, c)
+				if err == nil {
+					continue
 				}
+				mu.Lock()
+				left = append(left, c.Key)
+				if first == nil && ctx.Err() == nil {
+					first = fmt.Errorf("ingress %s: %w", c.Key, err)
+				}
+				if status := apierrors.APIStatus(nil); !errors.As(err, &status) {
+					away = true
+					giveUp()
+				}
+				mu.Unlock()
 			}
 		})
 	}
-	for _, c := range changes {
-		select {
-		case work <- c:
-			continue
-		case <-ctx.Done():
-		}
-		break
-	}
-	close(work)
 	wg.Wait()
-	return failed
+	if first != nil {
+		log.Warn("statuses cannot be written; it is tried again", "left", len(left), "error", first)
+	}
+	return left, away
 }
 
 // write gives one Ingress its status. It is an update, not a patch: the roles that
 // clusters have for ingress-nginx allow no other.
 func write(ctx context.Context, client kubernetes.Interface, c Change) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	ns, name, _ := strings.Cut(c.Key, "/")
 	api := client.NetworkingV1().Ingresses(ns)
 	return retry.RetryOnConflict(retry.DefaultRetry, func() error {

@@ -152,22 +152,25 @@ func (s *Source) get(ctx context.Context, r ref) (Object, error) {
 	opts := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()}
 	if r.kind == "Secret" {
 		list, err := s.opt.Client.CoreV1().Secrets(ns).List(ctx, opts)
-		return first(list, err, func(l *corev1.SecretList) []corev1.Secret { return l.Items })
+		return named(name, list, err, func(l *corev1.SecretList) []corev1.Secret { return l.Items })
 	}
 	list, err := s.opt.Client.CoreV1().ConfigMaps(ns).List(ctx, opts)
-	return first(list, err, func(l *corev1.ConfigMapList) []corev1.ConfigMap { return l.Items })
+	return named(name, list, err, func(l *corev1.ConfigMapList) []corev1.ConfigMap { return l.Items })
 }
 
-// first returns the first item of a list.
-func first[L, T any, P interface {
+// named returns the item of a list that has this name, or nil.
+func named[L, T any, P interface {
 	*T
 	Object
-}](list L, err error, items func(L) []T) (Object, error) {
+}](name string, list L, err error, items func(L) []T) (Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if all := items(list); len(all) > 0 {
-		return P(&all[0]), nil
+	all := items(list)
+	for i := range all {
+		if obj := P(&all[i]); obj.GetName() == name {
+			return obj, nil
+		}
 	}
 	return nil, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -21,7 +22,7 @@ import (
 // kind is no burden for anybody.
 const (
 	retryFirst   = 100 * time.Millisecond
-	retryMost    = time.Second
+	retryMost    = 500 * time.Millisecond
 	retryRefused = 5 * time.Second  // where the answer was that this may not be read
 	trouble      = 10 * time.Second // after which it is a problem
 )
@@ -87,6 +88,9 @@ func (f *feed) run(ctx context.Context) { f.reflector.RunWithContext(ctx) }
 func (f *feed) asked(ctx context.Context, err error) {
 	if ctx.Err() != nil || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return
+	}
+	if where := (*url.Error)(nil); errors.As(err, &where) {
+		err = where.Err // the address holds numbers that differ each time
 	}
 	s := f.source
 	s.mu.Lock()

@@ -32,6 +32,14 @@ func (s *signal) tell() {
 	}
 }
 
+// forget takes back what was told.
+func (s *signal) forget() {
+	select {
+	case <-s.told:
+	default:
+	}
+}
+
 // wait returns true when something has changed since it last returned and no more is
 // coming, and false when ctx ends.
 func (s *signal) wait(ctx context.Context) bool {

@@ -187,6 +187,7 @@ func (s *Source) Watch(ctx context.Context, changed func()) error {
 		if s.fetch(ctx) > 0 {
 			time.AfterFunc(refetch, s.all.tell)
 		}
+		s.all.forget() // whatever was told up to here is seen by the Load that follows
 		changed()
 	}
 	return ctx.Err()
