@@ -255,45 +255,34 @@ func TestIdleMemory(t *testing.T) {
 	}
 }
 
-// bufferSize sets how much the system holds of what c sends.
-func bufferSize(c *Conn, n int) {
-	if w, ok := c.link.(*wire); ok {
-		unix.SetsockoptInt(int(w.fd), unix.SOL_SOCKET, unix.SO_SNDBUF, n)
-	} else if k, ok := c.link.(*netLink); ok {
-		k.nc.(*net.TCPConn).SetWriteBuffer(n)
-	}
-}
-
-// As TestWriteTimeoutUnderSynctest over sockets, where what the system holds must count as well: it tells of
-// room only when a third of its memory is free again.
-func TestWriteTimeoutOfSlowReader(t *testing.T) {
-	const timeout = 250 * time.Millisecond
+// unsent tells of bytes that the peer's system has no room for, on both kinds of link,
+// and that it has taken them since.
+func TestUnsent(t *testing.T) {
 	onBoth(t, 1, func(t *testing.T, e *Engine) {
-		size := 600 << 10
+		const size = 16 << 20 // more than two systems hold
+		full, done := make(chan int), make(chan struct{})
 		c, wait := pair(t, e, func(c *Conn) {
-			bufferSize(c, 208<<10) // a third of twice that is read in more than the timeout
-			c.SetWriteTimeout(timeout)
-			begin := time.Now()
+			l := c.Loop()
+			l.Go(func(any) { // beside the Write, which waits
+				for before := -1; c.link.unsent() != before; l.Sleep(20 * time.Millisecond) {
+					before = c.link.unsent()
+				}
+				full <- c.link.unsent()
+			}, nil)
 			if _, err := c.Write(make([]byte, size)); err != nil {
-				t.Errorf("after %v: %v", time.Since(begin), err)
+				t.Error(err)
 			}
-			if took := time.Since(begin); took < timeout {
-				t.Errorf("the write took only %v: this test shows nothing", took)
+			for c.link.unsent() > 0 && c.Loop().Sleep(time.Millisecond) == nil {
 			}
-			if n, err := c.Write(make([]byte, 16<<20)); err != ErrTimeout {
-				t.Errorf("the reader has stopped: %d %v", n, err)
-			}
+			close(done)
 		})
-		c.SetReadBuffer(32 << 10)
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		b := make([]byte, 4<<10)
-		for n := 0; n < size; n += len(b) {
-			<-tick.C
-			if _, err := io.ReadFull(c, b); err != nil {
-				t.Fatal(err)
-			}
+		if n := <-full; n < 64<<10 || n > size {
+			t.Errorf("%d bytes are unsent", n)
 		}
+		if _, err := io.CopyN(io.Discard, c, size); err != nil {
+			t.Error(err)
+		}
+		<-done
 		wait()
 	})
 }
