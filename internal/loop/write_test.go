@@ -31,18 +31,15 @@ func TestWriteTimeoutUnderSynctest(t *testing.T) {
 				defer near.Close()
 				start := time.Now()
 				var took time.Duration
+				done := make(chan struct{})
 				e.Next().Adopt(far, func(c *Conn) {
+					defer close(done)
 					c.SetWriteTimeout(time.Minute)
 					_, err = c.Write(make([]byte, BigSize))
 					took = time.Since(start)
 					c.Close()
 				})
-				for b := make([]byte, tt.piece); err == nil && took == 0 && len(b) > 0; synctest.Wait() {
-					time.Sleep(50 * time.Second) // of the fake clock
-					io.ReadFull(near, b)
-				}
-				time.Sleep(2 * time.Minute)
-				synctest.Wait()
+				read(near, tt.piece, done)
 				if err != tt.want {
 					t.Errorf("%v after %v, want %v", err, took, tt.want)
 				}
@@ -51,6 +48,17 @@ func TestWriteTimeoutUnderSynctest(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// read reads so much of c every fifty seconds of the fake clock until done.
+func read(c net.Conn, piece int, done chan struct{}) {
+	for b := make([]byte, piece); ; io.ReadFull(c, b) {
+		select {
+		case <-time.After(50 * time.Second):
+		case <-done:
+			return
+		}
 	}
 }
 
