@@ -49,9 +49,9 @@ func (c *client) drip(text string) string {
 func TestSlowClients(t *testing.T) {
 	cfg := proxytest.Config(proxytest.Host("h.test", "app"))
 	ctl := &cfg.Controllers[0]
-	ctl.Settings.HeaderTimeout = 200 * time.Millisecond
-	ctl.Settings.BodyTimeout = 200 * time.Millisecond
-	ctl.Settings.KeepAlive = 200 * time.Millisecond
+	ctl.Settings.HeaderTimeout = 120 * time.Millisecond
+	ctl.Settings.BodyTimeout = 120 * time.Millisecond
+	ctl.Settings.KeepAlive = 120 * time.Millisecond
 	ctl.Listeners = append(ctl.Listeners, model.Listener{Name: "proxy", Port: 80, ProxyProtocol: true})
 	onBoth(t, func(t *testing.T, kind loop.Kind) {
 		s := proxytest.Start(t, cfg, []model.EndpointSet{proxytest.Endpoints("app", app(t, echo))}, kind)
