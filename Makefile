@@ -5,11 +5,13 @@
 # make bench     our proxy and Go's ReverseProxy side by side, CPU per request
 # make update    rewrites the generated parts of docs/ and the golden files
 # make build     bin/pierhead
+# make cluster   a real Kubernetes control plane for kubectl, without containers (Linux, root; e2e/README.md)
+# make e2e       the tests that need one
 
 GO       ?= go
 FUZZTIME ?= 20s
 
-.PHONY: test unit race fuzz bench update build tools check cross arm64 demo
+.PHONY: test unit race fuzz bench update build tools check cross arm64 demo cluster e2e
 
 test: tools check unit race cross arm64 demo
 	@echo "all tests passed"
@@ -51,3 +53,10 @@ update:
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/pierhead ./cmd/pierhead
+
+cluster:
+	cd e2e && $(GO) run ./cmd/cluster up
+
+e2e:
+	@out=$$(gofmt -l e2e); if [ -n "$$out" ]; then echo "not gofmt'd: $$out"; exit 1; fi
+	cd e2e && $(GO) vet ./... && E2E=1 $(GO) test -timeout 60m ./...

@@ -21,7 +21,7 @@ import (
 
 // patience is how long a part of the control plane may take to come up: seconds on an idle
 // machine, much more on a busy one.
-const patience = 2 * time.Minute
+const patience = 4 * time.Minute
 
 // controllers are those of kube-controller-manager that a test can see.
 const controllers = "endpointslice-controller,endpointslice-mirroring-controller,endpoints-controller,deployment-controller,replicaset-controller," +
@@ -113,7 +113,7 @@ func (c *Cluster) await(ctx context.Context, p *process.Program, check func(cont
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		once, end := context.WithTimeout(ctx, 2*time.Second)
+		once, end := context.WithTimeout(ctx, 10*time.Second)
 		err := check(once)
 		end()
 		if err == nil {

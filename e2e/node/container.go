@@ -209,7 +209,7 @@ func (c *container) wait(reason, message string) {
 
 // id names this start of the container.
 func (c *container) id() string {
-	return fmt.Sprintf("process://%s/%s/%d", c.pod.object.UID, c.spec.Name, c.restarts)
+	return fmt.Sprintf("process://%s/%s/%d", c.pod.uid, c.spec.Name, c.restarts)
 }
 
 // execute runs a command in the container, for hooks and probes.

@@ -31,11 +31,11 @@ func (c *container) disturb(ctx context.Context, r *running) {
 		if err != nil || d <= 0 {
 			continue
 		}
-		if syscall.Kill(r.pid, syscall.SIGSTOP) != nil {
+		if r.cmd.Process.Signal(syscall.SIGSTOP) != nil {
 			return
 		}
 		pause(ctx, d)
-		if syscall.Kill(r.pid, syscall.SIGCONT) != nil || !pause(ctx, slice) {
+		if r.cmd.Process.Signal(syscall.SIGCONT) != nil || !pause(ctx, slice) {
 			return
 		}
 	}

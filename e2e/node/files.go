@@ -20,8 +20,9 @@ type file struct {
 // know that watch a kubelet's volumes.
 const data = "..data"
 
-// write makes the volume in dir hold these files, and does nothing if it does.
-func (set fileSet) write(dir string) error {
+// write makes the volume in dir hold these files, and does nothing if it does. A group
+// other than -1 owns the files and may read them.
+func (set fileSet) write(dir string, group int) error {
 	if set.isIn(filepath.Join(dir, data)) {
 		return nil
 	}
@@ -46,7 +47,13 @@ func (set fileSet) write(dir string) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
+		if group != -1 {
+			mode |= 0o440
+		}
 		if err := os.WriteFile(path, f.content, mode); err != nil {
+			return err
+		}
+		if err := os.Chown(path, -1, group); err != nil {
 			return err
 		}
 	}

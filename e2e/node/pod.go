@@ -11,15 +11,18 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/pierhead/pierhead/e2e/netns"
 )
 
 // A pod is a Pod that runs here, from its binding to its removal.
 type pod struct {
-	agent *Agent
-	log   *slog.Logger
-	dir   string
+	agent           *Agent
+	log             *slog.Logger
+	dir             string
+	namespace, name string
+	uid             types.UID
 
 	stop  chan struct{}      // closed when the Pod shall end
 	ctx   context.Context    // done when the Pod must be over: the grace period has passed, or we end
@@ -29,6 +32,8 @@ type pod struct {
 	net    *netns.Namespace
 	ip     netip.Addr
 	tokens map[string]issued // by path of the file; used by the one that fills volumes
+
+	refreshing sync.WaitGroup
 
 	mu         sync.Mutex
 	object     *corev1.Pod // as told last
@@ -42,7 +47,7 @@ type pod struct {
 }
 
 func newPod(a *Agent, o *corev1.Pod) *pod {
-	p := &pod{agent: a, object: o, log: a.Log.With("pod", o.Namespace+"/"+o.Name), dir: filepath.Join(a.Dir, string(o.UID)),
+	p := &pod{agent: a, object: o, namespace: o.Namespace, name: o.Name, uid: o.UID, log: a.Log.With("pod", o.Namespace+"/"+o.Name), dir: filepath.Join(a.Dir, string(o.UID)),
 		stop: make(chan struct{}), dirty: make(chan struct{}, 1), since: map[corev1.PodConditionType]transition{}, tokens: map[string]issued{}}
 	p.ctx, p.kill = context.WithCancel(a.ctx)
 	for i := range o.Spec.InitContainers {
@@ -126,7 +131,7 @@ func (p *pod) live() {
 	if !p.retry(p.fillVolumes) {
 		return
 	}
-	go p.refreshVolumes()
+	p.refreshing.Go(p.refreshVolumes)
 	for _, c := range p.init {
 		if c.run(); !c.succeeded() {
 			return
@@ -181,25 +186,11 @@ func (p *pod) setUp() error {
 	if err := os.MkdirAll(p.dir, 0o755); err != nil {
 		return err
 	}
-	o := p.spec()
-	if o.Spec.HostNetwork {
-		p.net = p.agent.In
-		p.setIP(p.agent.Bridge.Gateway)
-	} else {
-		n, err := netns.New(p.agent.Sandbox, "")
-		if err != nil {
-			return err
-		}
-		ip, err := p.agent.Bridge.Attach(n)
-		if err != nil {
-			n.Close()
-			return err
-		}
-		p.net = n
-		p.setIP(ip)
+	if err := p.connect(); err != nil {
+		return err
 	}
 	hosts := fmt.Sprintf("127.0.0.1\tlocalhost\n%s\t%s\n", p.ip, p.hostname())
-	for _, h := range o.Spec.HostAliases {
+	for _, h := range p.spec().Spec.HostAliases {
 		for _, name := range h.Hostnames {
 			hosts += h.IP + "\t" + name + "\n"
 		}
@@ -212,6 +203,30 @@ func (p *pod) setUp() error {
 	return nil
 }
 
+// connect gives the Pod its network: the node's, or one of its own with an address.
+func (p *pod) connect() error {
+	if p.net != nil {
+		return nil // from an attempt before
+	}
+	if p.spec().Spec.HostNetwork {
+		p.net = p.agent.In
+		p.setIP(p.agent.Bridge.Gateway)
+		return nil
+	}
+	n, err := netns.New(p.agent.Sandbox, "")
+	if err != nil {
+		return err
+	}
+	ip, err := p.agent.Bridge.Attach(n)
+	if err != nil {
+		n.Close()
+		return err
+	}
+	p.net = n
+	p.setIP(ip)
+	return nil
+}
+
 func (p *pod) setIP(a netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -220,6 +235,8 @@ func (p *pod) setIP(a netip.Addr) {
 
 // tearDown frees what setUp took.
 func (p *pod) tearDown() {
+	p.kill()
+	p.refreshing.Wait()
 	if p.net != nil && p.net != p.agent.In {
 		p.net.Close()
 		p.agent.Bridge.Free(p.ip)

@@ -27,7 +27,7 @@ func (c *container) probe(ctx context.Context, r *running) {
 				r.again("startup probe failed")
 				return false
 			}
-			c.set(func() { c.started = true })
+			c.set(func() { c.started = c.process == r })
 			return false
 		}) {
 			return

@@ -26,7 +26,7 @@ func (c *container) start() (r *running, reason string, err error) {
 	if err != nil {
 		return nil, "CreateContainerConfigError", err
 	}
-	log, err := os.OpenFile(c.pod.agent.logFile(c.pod.object.Namespace, c.pod.object.Name, c.spec.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(c.pod.agent.logFile(c.pod.namespace, c.pod.name, c.spec.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, "CreateContainerError", err
 	}

@@ -54,7 +54,7 @@ func (r *reporter) run() {
 		}
 		for wait := 100 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 			status := r.pod.status()
-			text, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": r.pod.object.UID}, "status": status})
+			text, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": r.pod.uid}, "status": status})
 			if err != nil {
 				panic(err) // a status is always JSON
 			}
@@ -79,8 +79,7 @@ func (r *reporter) run() {
 
 // write sends the status; false means that another attempt may work.
 func (r *reporter) write(text []byte) bool {
-	o := r.pod.spec()
-	_, err := r.pod.agent.Client.CoreV1().Pods(o.Namespace).Patch(r.pod.agent.ctx, o.Name, types.StrategicMergePatchType, text, metav1.PatchOptions{}, "status")
+	_, err := r.pod.agent.Client.CoreV1().Pods(r.pod.namespace).Patch(r.pod.agent.ctx, r.pod.name, types.StrategicMergePatchType, text, metav1.PatchOptions{}, "status")
 	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // another Pod of that name
 		return true
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -46,7 +47,7 @@ func (p *pod) fill(v corev1.Volume) error {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return err
 		}
-		return os.Chmod(dir, 0o777)
+		return errors.Join(os.Chmod(dir, 0o777), os.Chown(dir, -1, p.group()))
 	case v.HostPath != nil:
 		if t := v.HostPath.Type; t != nil && *t == corev1.HostPathDirectoryOrCreate {
 			return os.MkdirAll(v.HostPath.Path, 0o755)
@@ -58,7 +59,15 @@ func (p *pod) fill(v corev1.Volume) error {
 	if err := p.collect(set, v); err != nil {
 		return err
 	}
-	return set.write(dir)
+	return set.write(dir, p.group())
+}
+
+// group returns the group that the Pod's volumes belong to; -1 for no other than root's.
+func (p *pod) group() int {
+	if c := p.spec().Spec.SecurityContext; c != nil && c.FSGroup != nil {
+		return int(*c.FSGroup)
+	}
+	return -1
 }
 
 // collect gathers the files of a volume that is made of API objects.

@@ -165,9 +165,9 @@ func TestWhatAContainerSees(t *testing.T) {
 	s := newSpace(t)
 	s.kubectl("", "create", "configmap", "settings", "--from-literal=color=blue", "--from-literal=shape=round")
 	s.kubectl(single("one", `hostname: box
-  securityContext: {runAsUser: 65532, runAsGroup: 65532}
+  securityContext: {runAsUser: 65532, runAsGroup: 65532, fsGroup: 2000}
   volumes:
-  - {name: late, secret: {secretName: late}}
+  - {name: late, secret: {secretName: late, defaultMode: 0400}}
   - {name: settings, configMap: {name: settings, items: [{key: shape, path: some/shape}]}}
   - {name: about, downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}}
   - {name: empty, emptyDir: {}}`, `env:
