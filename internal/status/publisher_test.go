@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,8 +41,9 @@ type bed struct {
 	cancel context.CancelFunc
 	ended  chan struct{}
 
-	mu     sync.Mutex
-	writes []string
+	refused atomic.Int32
+	mu      sync.Mutex
+	writes  []string
 }
 
 func (b *bed) Ingress(key string) *networkingv1.Ingress {
@@ -72,9 +74,19 @@ func (b *bed) Reference(o model.Origin) *corev1.ObjectReference {
 
 // start runs a Publisher on objects. It must run in a synctest bubble.
 func start(t *testing.T, opt Options, objects ...runtime.Object) *bed {
+	return startRefusing(t, "", opt, objects...)
+}
+
+// startRefusing is start with an API server that refuses the statuses of Ingresses
+// whose names come before one.
+func startRefusing(t *testing.T, before string, opt Options, objects ...runtime.Object) *bed {
 	b := &bed{t: t, client: fake.NewClientset(objects...), ended: make(chan struct{})}
 	b.client.PrependReactor("update", "ingresses", func(a clienttesting.Action) (bool, runtime.Object, error) {
 		in := a.(clienttesting.UpdateAction).GetObject().(*networkingv1.Ingress)
+		if in.Name < before {
+			b.refused.Add(1)
+			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "ingresses"}, in.Name, errors.New("a webhook says no"))
+		}
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.writes = append(b.writes, in.Name+"="+show(in.Status.LoadBalancer.Ingress))
@@ -182,35 +194,22 @@ func TestPublishService(t *testing.T) {
 // is tried again, ever more rarely.
 func TestFailedLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := start(t, Options{Addresses: []string{"192.0.2.1"}})
-		defer b.end()
 		var keys []string
+		var objects []runtime.Object
 		for i := range 2 * writesAtATime {
 			in := published(fmt.Sprintf("i%03d", i))
 			keys = append(keys, "a/"+in.Name)
-			if err := b.client.Tracker().Add(in); err != nil {
-				t.Fatal(err)
-			}
+			objects = append(objects, in)
 		}
-		tries := 0
-		var mu sync.Mutex
-		b.client.PrependReactor("update", "ingresses", func(a clienttesting.Action) (bool, runtime.Object, error) {
-			in := a.(clienttesting.UpdateAction).GetObject().(*networkingv1.Ingress)
-			if in.Name >= fmt.Sprintf("i%03d", writesAtATime) {
-				return false, nil, nil
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			tries++
-			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "ingresses"}, in.Name, errors.New("a webhook says no"))
-		})
+		b := startRefusing(t, fmt.Sprintf("i%03d", writesAtATime), Options{Addresses: []string{"192.0.2.1"}}, objects...)
+		defer b.end()
 		b.Tell(keys, nil)
 		if got := b.settle(); len(got) != writesAtATime {
 			t.Errorf("%d written, want %d", len(got), writesAtATime)
 		}
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if n := tries / writesAtATime; n < 10 || n > 40 {
+		if n := b.refused.Load() / writesAtATime; n < 10 || n > 40 {
 			t.Errorf("each was tried %d times in ten minutes", n)
 		}
 	})
