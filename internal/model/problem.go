@@ -95,14 +95,52 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// SortProblems orders problems by place, object, field and text, and removes
-// duplicates.
-func SortProblems(ps []Problem) []Problem {
-	key := func(p Problem) []string {
-		return []string{p.Origin.File, fmt.Sprintf("%09d", p.Origin.Line), p.Origin.String(), p.Field, p.Value, p.Reason}
+// CompareProblems orders problems by place, object, field and text.
+func CompareProblems(a, b *Problem) int {
+	if c := compareOrigins(&a.Origin, &b.Origin); c != 0 {
+		return c
 	}
-	slices.SortFunc(ps, func(a, b Problem) int {
-		return cmp.Or(slices.Compare(key(a), key(b)), cmp.Compare(a.Severity, b.Severity))
-	})
+	return cmp.Or(
+		strings.Compare(a.Field, b.Field),
+		strings.Compare(a.Value, b.Value),
+		strings.Compare(a.Reason, b.Reason),
+		cmp.Compare(a.Severity, b.Severity),
+		strings.Compare(a.Remedy, b.Remedy),
+	)
+}
+
+func compareOrigins(a, b *Origin) int {
+	return cmp.Or(
+		strings.Compare(a.File, b.File),
+		cmp.Compare(a.Line, b.Line),
+		strings.Compare(a.Kind, b.Kind),
+		strings.Compare(a.Namespace, b.Namespace),
+		strings.Compare(a.Name, b.Name),
+	)
+}
+
+// SortProblems orders problems and removes duplicates.
+func SortProblems(ps []Problem) []Problem {
+	slices.SortFunc(ps, func(a, b Problem) int { return CompareProblems(&a, &b) })
 	return slices.Compact(ps)
+}
+
+// MergeProblems returns what two sorted lists hold, sorted and each problem once. It
+// changes neither, and where one is empty it is the other.
+func MergeProblems(a, b []Problem) []Problem {
+	switch {
+	case len(a) == 0:
+		return b
+	case len(b) == 0:
+		return a
+	}
+	out := make([]Problem, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if CompareProblems(&a[0], &b[0]) <= 0 {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return slices.Compact(append(append(out, a...), b...))
 }

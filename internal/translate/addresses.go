@@ -10,8 +10,17 @@ import (
 
 // checkAddresses tells the owners of endpoints whose address is none, which the API
 // server would refuse.
+func (m *Memo) checkAddresses(o *Objects) {
+	if !m.same[ofSlice] || !m.same[ofEndpoints] {
+		r := &report{}
+		o.checkAddresses(r)
+		m.addresses = r.told()
+	}
+	m.telling.tell(m.addresses)
+}
+
 func (o *Objects) checkAddresses(r *report) {
-	for _, e := range o.slices.sorted() {
+	for _, e := range o.slices {
 		if e.value.AddressType == discoveryv1.AddressTypeFQDN {
 			r.add(model.Warning, e.at("addressType"), "addressType", "FQDN", "endpoints that are names are left out, as in ingress-nginx", "")
 			continue
@@ -22,21 +31,23 @@ func (o *Objects) checkAddresses(r *report) {
 		}
 		for i, ep := range e.value.Endpoints {
 			for j, a := range ep.Addresses {
-				o.checkAddress(r, a, e.at, fmt.Sprintf("endpoints[%d].addresses[%d]", i, j))
+				if !isAddress(a) {
+					noAddress(r, a, e.at, fmt.Sprintf("endpoints[%d].addresses[%d]", i, j))
+				}
 			}
 		}
 	}
-	for _, e := range o.endpoints.sorted() {
+	for _, e := range o.endpoints {
 		for i, s := range e.value.Subsets {
 			for j, a := range s.Addresses {
-				o.checkAddress(r, a.IP, e.at, fmt.Sprintf("subsets[%d].addresses[%d].ip", i, j))
+				if !isAddress(a.IP) {
+					noAddress(r, a.IP, e.at, fmt.Sprintf("subsets[%d].addresses[%d].ip", i, j))
+				}
 			}
 		}
 	}
 }
 
-func (o *Objects) checkAddress(r *report, text string, at func(string) model.Origin, field string) {
-	if !isAddress(text) {
-		r.add(model.Error, at(field), field, text, "the endpoint is left out; Kubernetes would answer: must be a valid IP address", "write an address")
-	}
+func noAddress(r *report, text string, at func(string) model.Origin, field string) {
+	r.add(model.Error, at(field), field, text, "the endpoint is left out; Kubernetes would answer: must be a valid IP address", "write an address")
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -18,18 +17,19 @@ import (
 type backend struct {
 	service   id
 	port      string
+	lead      *lead // where it leads in its controller
 	at        func(field string) model.Origin
 	nameField string
 	portField string
 }
 
 // tell tells the owner of a reference where it leads.
-func (b backend) tell(r *report, field, value, reason, remedy string) {
+func (b *backend) tell(r *report, field, value, reason, remedy string) {
 	r.add(model.Warning, b.at(field), field, value, reason+"; requests for it are answered 503", remedy)
 }
 
 // upstreamName returns namespace-service-port.
-func (b backend) upstreamName() string {
+func (b *backend) upstreamName() string {
 	return b.service.namespace + "-" + b.service.name + "-" + b.port
 }
 
@@ -53,87 +53,32 @@ func findPort(svc *corev1.Service, port string) *corev1.ServicePort {
 	return nil
 }
 
-// upstreams collects the upstreams of all controllers.
-type upstreams struct {
-	o      *Objects
-	r      *report
-	opt    Options
-	slices map[id][]*discoveryv1.EndpointSlice
-	byName map[string]*model.Upstream
-}
-
-// upstreamSettings is what a controller and the first Ingress that uses a Service
-// port say of it.
-type upstreamSettings struct {
-	protocol string
-	balance  string
-	sticky   *model.Sticky
-	external bool // ExternalName Services are resolved
-	service  bool // the address of the Service stands for its endpoints
-}
-
-// of tells whether an upstream has these settings.
-func (s upstreamSettings) of(u *model.Upstream) bool {
-	if u.Protocol != s.protocol || u.Balance != s.balance || u.ServiceIP != s.service || (u.Sticky == nil) != (s.sticky == nil) {
-		return false
-	}
-	return s.sticky == nil || *u.Sticky == *s.sticky
-}
-
-// add makes the upstream for a backend, unless the controller has it: of the objects
-// that use a Service port the first one decides on the settings. Two controllers
-// that want different things get an upstream each. The names are kept in seen.
-func (us *upstreams) add(c *controller, seen map[string]string, b backend, s upstreamSettings) {
-	external, externalPort := us.check(b, s)
-	name := b.upstreamName()
-	if _, ok := seen[name]; ok {
-		return
-	}
-	key := name
-	if other := us.byName[name]; other != nil && (!s.of(other) || other.External != external) {
-		key = name + "@" + c.name
-	}
-	seen[name] = key
-	if us.byName[key] != nil {
-		return
-	}
-	origin := b.at(b.nameField)
-	if svc := us.o.services[b.service]; svc != nil {
-		origin = svc.origin
-	}
-	us.byName[key] = &model.Upstream{
-		Name: key, Namespace: b.service.namespace, Service: b.service.name, Port: b.port,
-		Protocol: s.protocol, Balance: s.balance, Sticky: s.sticky, ServiceIP: s.service,
-		External: external, ExternalP: externalPort, Origin: origin,
-	}
-}
-
 // check tells the owner of a backend when it leads nowhere, and returns the name and
 // port of an ExternalName Service.
-func (us *upstreams) check(b backend, s upstreamSettings) (string, uint16) {
-	svc := us.o.services[b.service]
+func (b *backend) check(o *Objects, r *report, opt Options, s upstreamSettings) (string, uint16) {
+	svc := o.service(b.service)
 	if svc == nil {
-		b.tell(us.r, b.nameField, b.service.name, us.o.missing("Service", b.service), "add the Service")
+		b.tell(r, b.nameField, b.service.name, o.missing("Service", b.service), "add the Service")
 		return "", 0
 	}
 	port := findPort(svc.value, b.port)
 	switch {
 	case svc.value.Spec.Type == corev1.ServiceTypeExternalName:
-		return us.external(b, svc, port, s)
+		return b.external(r, svc, port, s)
 	case port == nil:
-		b.tell(us.r, b.portField, b.port, fmt.Sprintf("Service %s has no port %q, it has %s", b.service, b.port, portList(svc.value)),
+		b.tell(r, b.portField, b.port, fmt.Sprintf("Service %s has no port %q, it has %s", b.service, b.port, portList(svc.value)),
 			"name one of its ports")
 	case port.Protocol != "" && port.Protocol != corev1.ProtocolTCP:
-		b.tell(us.r, b.portField, b.port, fmt.Sprintf("the port of Service %s is %s", b.service, port.Protocol), "name a TCP port")
-	case us.opt.Standalone && len(us.o.ready(us.slices[b.service], b.service, b.port, s.service)) == 0:
-		b.tell(us.r, b.nameField, b.service.name, fmt.Sprintf("Service %s has no ready endpoints", b.service),
+		b.tell(r, b.portField, b.port, fmt.Sprintf("the port of Service %s is %s", b.service, port.Protocol), "name a TCP port")
+	case opt.Standalone && len(o.ready(b.service, b.port, s.service)) == 0:
+		b.tell(r, b.nameField, b.service.name, fmt.Sprintf("Service %s has no ready endpoints", b.service),
 			"add Endpoints or an EndpointSlice for it")
 	}
 	return "", 0
 }
 
 // external checks an ExternalName Service.
-func (us *upstreams) external(b backend, svc *entry[corev1.Service], p *corev1.ServicePort, s upstreamSettings) (string, uint16) {
+func (b *backend) external(r *report, svc *entry[corev1.Service], p *corev1.ServicePort, s upstreamSettings) (string, uint16) {
 	name := strings.ToLower(strings.TrimSuffix(svc.value.Spec.ExternalName, "."))
 	_, isAddress := netip.ParseAddr(name)
 	number, _ := strconv.ParseUint(b.port, 10, 16)
@@ -151,12 +96,12 @@ func (us *upstreams) external(b backend, svc *entry[corev1.Service], p *corev1.S
 	case len(validation.IsDNS1123Subdomain(name)) > 0:
 		reason = "the external name is no valid name"
 	case number == 0 || number > 65535:
-		b.tell(us.r, b.portField, b.port, fmt.Sprintf("Service %s has no port %q", b.service, b.port), "name the port by its number")
+		b.tell(r, b.portField, b.port, fmt.Sprintf("Service %s has no port %q", b.service, b.port), "name the port by its number")
 		return "", 0
 	default:
 		return name, uint16(number)
 	}
-	us.r.add(model.Warning, svc.at("spec.externalName"), "spec.externalName", svc.value.Spec.ExternalName,
+	r.add(model.Warning, svc.at("spec.externalName"), "spec.externalName", svc.value.Spec.ExternalName,
 		reason+"; requests for it are answered 503", "")
 	return "", 0
 }

@@ -29,20 +29,24 @@ const (
 
 // balancer reads one Service of type LoadBalancer.
 type balancer struct {
-	o   *Objects
-	r   *report
-	us  *upstreams
-	svc *entry[corev1.Service]
-	lb  model.LoadBalancer
+	m          *Memo
+	o          *Objects
+	r          *report
+	standalone bool
+	svc        *entry[corev1.Service]
+	lb         model.LoadBalancer
 }
 
+func isBalanced(svc *corev1.Service) bool { return svc.Spec.Type == corev1.ServiceTypeLoadBalancer }
+
 // balancers reads the Services of type LoadBalancer.
-func balancers(o *Objects, cs []*controller, us *upstreams, cfg *model.Config, r *report) {
-	for _, svc := range o.services.sorted() {
-		if svc.value.Spec.Type != corev1.ServiceTypeLoadBalancer {
-			continue
-		}
-		b := &balancer{o: o, r: r, us: us, svc: svc}
+func (m *Memo) balancers(o *Objects, cs []*controller, opt Options, r *report) []model.LoadBalancer {
+	if !m.same[ofService] {
+		m.balanced = o.services.where(isBalanced).sorted()
+	}
+	var all []model.LoadBalancer
+	for _, svc := range m.balanced {
+		b := &balancer{m: m, o: o, r: r, standalone: opt.Standalone, svc: svc}
 		b.lb = model.LoadBalancer{Namespace: svc.id.namespace, Name: svc.id.name, IdleTimeout: idleDefault, Origin: svc.origin}
 		b.annotations()
 		b.sourceRanges()
@@ -54,8 +58,9 @@ func balancers(o *Objects, cs []*controller, us *upstreams, cfg *model.Config, r
 		if ip := svc.value.Spec.LoadBalancerIP; ip != "" { //nolint:staticcheck // manifests hold it
 			b.warn("spec.loadBalancerIP", ip, "the address is not supported yet and ignored: one is chosen", "")
 		}
-		cfg.LoadBalancers = append(cfg.LoadBalancers, b.lb)
+		all = append(all, b.lb)
 	}
+	return all
 }
 
 func (b *balancer) warn(field, value, reason, remedy string) {
@@ -240,13 +245,14 @@ func (b *balancer) ports(cs []*controller) {
 func (b *balancer) upstream(p *corev1.ServicePort, field string) string {
 	ref := backend{service: b.svc.id, port: strconv.Itoa(int(p.Port)), at: b.svc.at, nameField: field, portField: field}
 	name := ref.upstreamName()
-	if b.us.byName[name] == nil {
-		b.us.byName[name] = &model.Upstream{
+	if u := b.m.upstream(name); u.made != b.m.turn {
+		b.m.make(u, model.Upstream{
 			Name: name, Namespace: b.svc.id.namespace, Service: b.svc.id.name, Port: ref.port,
 			Protocol: "HTTP", Balance: "round_robin", Origin: b.svc.origin,
-		}
+		})
 	}
-	if b.us.opt.Standalone && len(b.o.ready(b.us.slices[b.svc.id], b.svc.id, ref.port, false)) == 0 {
+	b.m.used.call(b.m.upstream(name))
+	if b.standalone && len(b.o.ready(b.svc.id, ref.port, false)) == 0 {
 		b.warn(field, fmt.Sprint(p.Port), "the port leads nowhere: the Service selects no controller and has no ready endpoints",
 			"add Endpoints or an EndpointSlice for it")
 	}

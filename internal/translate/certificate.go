@@ -14,52 +14,72 @@ import (
 	"github.com/pierhead/pierhead/internal/model"
 )
 
-// certificates reads key pairs out of Secrets, each once.
-type certificates struct {
-	o    *Objects
-	r    *report
-	read map[id]*keyPair
-}
+// pair is a Secret read as a certificate.
+type pair struct {
+	mark
+	id      id
+	read    read   // the Secret that it was made from
+	checked uint64 // the last translation that looked whether that is still there
+	changed uint64 // the translation that made it
+	told    *told
 
-// keyPair is a Secret read as a certificate.
-type keyPair struct {
 	model.Certificate
 	leaf *x509.Certificate
 	err  string // why there is none
-	used bool
 }
 
-// get returns the key pair of a Secret. A Secret that is there and is no key pair is
+// pair returns the key pair of a Secret. A Secret that is there and is no key pair is
 // told to its owner.
-func (cs *certificates) get(i id) *keyPair {
-	if kp := cs.read[i]; kp != nil {
-		return kp
+func (m *Memo) pair(i id) *pair {
+	p := m.pairs[i]
+	if p == nil {
+		p = &pair{id: i}
+		m.pairs[i] = p
 	}
-	kp := &keyPair{}
-	cs.read[i] = kp
-	e := cs.o.secrets[i]
+	m.check(p)
+	return p
+}
+
+// check reads a key pair again when its Secret is another one.
+func (m *Memo) check(p *pair) {
+	if p.checked == m.turn {
+		return
+	}
+	p.checked = m.turn
+	m.checked++
+	if p.changed == 0 || !m.hold([]read{p.read}) {
+		r := &report{}
+		*p = pair{mark: p.mark, id: p.id, checked: m.turn, changed: m.turn, read: m.objects.look(ofSecret, p.id)}
+		p.load(m.objects, r)
+		p.told = r.told()
+	}
+	m.telling.tell(p.told)
+}
+
+// load reads the Secret.
+func (p *pair) load(o *Objects, r *report) {
+	e := o.secrets[p.id]
 	if e == nil {
-		kp.err = cs.o.missing("Secret", i)
-		return kp
+		p.err = o.missing("Secret", p.id)
+		return
 	}
 	data := merged(e)
-	field, err := kp.parse(data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey])
+	field, err := p.parse(data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey])
 	if err != nil {
-		kp.err = fmt.Sprintf("Secret %s is no key pair", i)
+		p.err = fmt.Sprintf("Secret %s is no key pair", p.id)
 		at := "data[" + field + "]"
 		if _, ok := e.value.StringData[field]; ok {
 			at = "stringData[" + field + "]"
 		}
-		cs.r.add(model.Error, e.at(at), at, "", fmt.Sprintf("the Secret is no key pair: %v", err),
+		r.add(model.Error, e.at(at), at, "", fmt.Sprintf("the Secret is no key pair: %v", err),
 			"put a PEM certificate with its chain in tls.crt and its PEM key in tls.key")
-		return kp
+		return
 	}
-	kp.Name, kp.Origin = i.String(), e.origin
-	return kp
+	p.Name, p.Origin = p.id.String(), e.origin
 }
 
 // parse reads the PEM texts. An error comes with the key of the Secret that is wrong.
-func (kp *keyPair) parse(cert, key []byte) (string, error) {
+func (p *pair) parse(cert, key []byte) (string, error) {
 	if len(cert) == 0 {
 		return corev1.TLSCertKey, fmt.Errorf("%s is missing", corev1.TLSCertKey)
 	}
@@ -74,9 +94,9 @@ func (kp *keyPair) parse(cert, key []byte) (string, error) {
 		}
 		return field, fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "tls: "))
 	}
-	kp.leaf = pair.Leaf
-	if kp.leaf == nil {
-		if kp.leaf, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {
+	p.leaf = pair.Leaf
+	if p.leaf == nil {
+		if p.leaf, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {
 			return corev1.TLSCertKey, err
 		}
 	}
@@ -84,8 +104,8 @@ func (kp *keyPair) parse(cert, key []byte) (string, error) {
 	sum.Write(cert)
 	sum.Write([]byte{0})
 	sum.Write(key)
-	kp.Cert, kp.Key, kp.Digest = cert, key, hex.EncodeToString(sum.Sum(nil))
-	kp.Names = namesOf(kp.leaf)
+	p.Cert, p.Key, p.Digest = cert, key, hex.EncodeToString(sum.Sum(nil))
+	p.Names = namesOf(p.leaf)
 	return "", nil
 }
 
@@ -108,14 +128,14 @@ func namesOf(leaf *x509.Certificate) []string {
 
 // covers tells whether the certificate is valid for a host, by its alternative names
 // or, as ingress-nginx has it, its common name.
-func (kp *keyPair) covers(host string) bool {
-	if kp.leaf == nil {
+func (p *pair) covers(host string) bool {
+	if p.leaf == nil {
 		return false
 	}
-	if kp.leaf.VerifyHostname(host) == nil {
+	if p.leaf.VerifyHostname(host) == nil {
 		return true
 	}
-	cn := strings.ToLower(kp.leaf.Subject.CommonName)
+	cn := strings.ToLower(p.leaf.Subject.CommonName)
 	if cn == host {
 		return cn != ""
 	}
@@ -124,30 +144,25 @@ func (kp *keyPair) covers(host string) bool {
 	return wild && ok && parent == suffix
 }
 
-// use marks a key pair as served and returns its name.
-func (kp *keyPair) use() string {
-	kp.used = true
-	return kp.Name
-}
-
-// served lists the certificates in use.
-func (cs *certificates) served() []model.Certificate {
-	var out []model.Certificate
-	for _, kp := range cs.read {
-		if kp.used {
-			out = append(out, kp.Certificate)
-		}
+// certificates lists the key pairs in use.
+func (m *Memo) certificates(had []model.Certificate) []model.Certificate {
+	list, moved := m.served.end()
+	if !moved && !slices.ContainsFunc(list, func(p *pair) bool { return p.changed == m.turn }) {
+		return had
 	}
-	slices.SortFunc(out, func(a, b model.Certificate) int { return strings.Compare(a.Name, b.Name) })
+	var out []model.Certificate
+	for _, p := range list {
+		out = append(out, p.Certificate)
+	}
 	return out
 }
 
-// checkAll reads the TLS Secrets that nobody refers to, so that a bad one is told
+// checkPairs reads the TLS Secrets that nobody refers to, so that a bad one is told
 // before it is needed.
-func (cs *certificates) checkAll() {
-	for _, e := range cs.o.secrets.sorted() {
+func (m *Memo) checkPairs(o *Objects) {
+	for i, e := range o.secrets {
 		if e.value.Type == corev1.SecretTypeTLS {
-			cs.get(e.id)
+			m.pair(i)
 		}
 	}
 }

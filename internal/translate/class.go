@@ -59,6 +59,7 @@ func (c *controller) judge(o *Objects, e *entry[ingress], opt Options) verdict {
 // judgeClass decides by the IngressClass of that name.
 func (c *controller) judgeClass(o *Objects, name string) verdict {
 	v := verdict{field: "spec.ingressClassName", value: name}
+	o.note(ofClass, id{"", name})
 	class := o.classes[id{"", name}]
 	switch {
 	case class == nil:
@@ -92,32 +93,4 @@ func defaultClass(o *Objects) string {
 		return ""
 	}
 	return best.id.name
-}
-
-// classify gives each controller its Ingresses, oldest first, and tells the owners
-// of those that nobody takes.
-func classify(o *Objects, cs []*controller, opt Options, r *report) {
-	for _, e := range oldestFirst(o.ingresses) {
-		var why *verdict
-		taken := false
-		for _, c := range cs {
-			v := c.judge(o, e, opt)
-			if v.taken {
-				taken = true
-				c.accepted = append(c.accepted, e)
-			} else if why == nil || v.severity > why.severity {
-				why = &v
-			}
-		}
-		if why != nil && !opt.Standalone {
-			why.severity = model.Info // another program may serve it
-		}
-		switch {
-		case taken:
-		case why == nil:
-			r.add(model.Warning, e.origin, "", "", "no controller is running, so the Ingress is not served", "")
-		default:
-			r.add(why.severity, e.at(why.field), why.field, why.value, why.reason, why.remedy)
-		}
-	}
 }

@@ -25,6 +25,9 @@ type Options struct {
 	ForeignBalancers bool
 	// Default is the controller that runs when the objects hold none; nil: none.
 	Default *Default
+	// Memo remembers what the last translation made of each object, for a caller who
+	// translates again and again; nil: nobody remembers.
+	Memo *Memo
 }
 
 // Default is a controller that no manifest describes.
@@ -45,9 +48,11 @@ type controller struct {
 	ns       string
 	listen   string
 	ports    []corev1.ContainerPort
+	index    int // among the controllers
 	global   *policy.Global
+	plain    *policy.Result  // of a route that no Ingress owns
 	selector labels.Selector // of namespaces; nil: none
-	accepted []*entry[ingress]
+	accepted []*reading      // the oldest first
 }
 
 // workload is a Deployment or DaemonSet.
@@ -87,7 +92,8 @@ func controllers(o *Objects, opt Options, r *report) []*controller {
 		cs = append(cs, defaultController(opt.Default))
 	}
 	slices.SortFunc(cs, func(a, b *controller) int { return strings.Compare(a.name, b.name) })
-	for _, c := range cs {
+	for i, c := range cs {
+		c.index = i
 		c.parseSelector(r)
 	}
 	return cs
@@ -205,6 +211,7 @@ func (c *controller) watches(o *Objects, namespace string) bool {
 		return true
 	}
 	var set labels.Set
+	o.note(ofNamespace, id{"", namespace})
 	if n := o.namespaces[id{"", namespace}]; n != nil {
 		set = n.value.Labels
 	}

@@ -12,6 +12,7 @@ import (
 // not there needs no removing.
 func (o *Objects) Remove(kind, namespace, name string) {
 	i := id{namespace, name}
+	o.touch(kind)
 	delete(o.refused, model.Origin{Kind: kind, Namespace: namespace, Name: name}.String())
 	switch kind {
 	case "Ingress":
@@ -48,7 +49,7 @@ func (o *Objects) indexSlice(had, now *entry[discoveryv1.EndpointSlice]) {
 		service := sliceOf(had)
 		of := o.ofService[service]
 		if n := slices.Index(of, had.value); n >= 0 {
-			of = slices.Delete(of, n, n+1)
+			of = slices.Concat(of[:n], of[n+1:]) // whoever has the list keeps it
 		}
 		if o.ofService[service] = of; len(of) == 0 {
 			delete(o.ofService, service)
@@ -56,7 +57,7 @@ func (o *Objects) indexSlice(had, now *entry[discoveryv1.EndpointSlice]) {
 	}
 	if now != nil && now.value.Labels[discoveryv1.LabelServiceName] != "" {
 		service := sliceOf(now)
-		o.ofService[service] = append(o.ofService[service], now.value)
+		o.ofService[service] = append(slices.Clip(o.ofService[service]), now.value)
 	}
 }
 

@@ -15,22 +15,25 @@ import (
 // there are none. Names of ExternalName Services are resolved elsewhere.
 func Endpoints(o *Objects, cfg *model.Config) []model.EndpointSet {
 	sets := make([]model.EndpointSet, 0, len(cfg.Upstreams))
-	for _, u := range cfg.Upstreams {
-		s := model.EndpointSet{Upstream: u.Name}
-		if u.External == "" {
-			service := id{u.Namespace, u.Service}
-			s.Endpoints = o.ready(o.ofService[service], service, u.Port, u.ServiceIP)
-		}
-		sets = append(sets, s)
+	for i := range cfg.Upstreams {
+		sets = append(sets, o.endpointsOf(&cfg.Upstreams[i]))
 	}
 	return sets
+}
+
+func (o *Objects) endpointsOf(u *model.Upstream) model.EndpointSet {
+	s := model.EndpointSet{Upstream: u.Name}
+	if u.External == "" {
+		s.Endpoints = o.ready(id{u.Namespace, u.Service}, u.Port, u.ServiceIP)
+	}
+	return s
 }
 
 // ready returns the addresses of a Service port, sorted and each once. Endpoints
 // objects count when there is no EndpointSlice, and neither does where the address of
 // the Service is wanted and there is one.
-func (o *Objects) ready(own []*discoveryv1.EndpointSlice, service id, portName string, serviceIP bool) []netip.AddrPort {
-	svc := o.services[service]
+func (o *Objects) ready(service id, portName string, serviceIP bool) []netip.AddrPort {
+	svc := o.service(service)
 	if svc == nil || svc.value.Spec.Type == corev1.ServiceTypeExternalName {
 		return nil
 	}
@@ -41,9 +44,14 @@ func (o *Objects) ready(own []*discoveryv1.EndpointSlice, service id, portName s
 	if serviceIP && isAddress(svc.value.Spec.ClusterIP) {
 		return appendAddr(nil, svc.value.Spec.ClusterIP, []int32{port.Port})
 	}
+	o.note(ofSlice, service)
+	own := o.ofService[service]
 	var as []netip.AddrPort
 	for _, s := range own {
-		as = append(as, ofSlice(s, port)...)
+		as = append(as, addressesOf(s, port)...)
+	}
+	if len(own) == 0 {
+		o.note(ofEndpoints, service)
 	}
 	if e := o.endpoints[service]; e != nil && len(own) == 0 {
 		for _, subset := range e.value.Subsets {
@@ -54,9 +62,9 @@ func (o *Objects) ready(own []*discoveryv1.EndpointSlice, service id, portName s
 	return slices.Compact(as)
 }
 
-// ofSlice returns the ready addresses of one slice: those that are not said to be
+// addressesOf returns the ready addresses of one slice: those that are not said to be
 // unready.
-func ofSlice(s *discoveryv1.EndpointSlice, port *corev1.ServicePort) []netip.AddrPort {
+func addressesOf(s *discoveryv1.EndpointSlice, port *corev1.ServicePort) []netip.AddrPort {
 	if s.AddressType == discoveryv1.AddressTypeFQDN {
 		return nil
 	}

@@ -26,12 +26,23 @@ type claim struct {
 	svc *entry[corev1.Service]
 }
 
+// claims reads the names that Services ask for, unless no Service changed.
+func (m *Memo) claims(o *Objects) []model.NameClaim {
+	if !m.same[ofService] {
+		r := &report{}
+		m.names = settle(m.names, names(o, r))
+		m.namesTold = r.told()
+	}
+	m.telling.tell(m.namesTold)
+	return m.names
+}
+
 // names reads the names that Services ask for, each once a Service. Of several
 // claims for a name the oldest comes first; who gets it in which zone is decided
 // where the zones are known.
 func names(o *Objects, r *report) []model.NameClaim {
 	var cs []claim
-	for _, svc := range o.services.sorted() {
+	for _, svc := range o.services.where(asksForNames).sorted() {
 		cs = append(cs, claimsOf(svc, r)...)
 	}
 	slices.SortStableFunc(cs, func(a, b claim) int {
@@ -49,6 +60,18 @@ func names(o *Objects, r *report) []model.NameClaim {
 		}
 	}
 	return out
+}
+
+// asksForNames tells whether a Service may have something to say of names.
+func asksForNames(svc *corev1.Service) bool {
+	if svc.Labels[mapperLabel] != "" {
+		return true
+	}
+	if len(svc.Annotations) == 0 {
+		return false
+	}
+	_, mapped := svc.Annotations[mapperNote]
+	return mapped || slices.ContainsFunc(externalDNSNotes, func(note string) bool { _, noted := svc.Annotations[note]; return noted })
 }
 
 // claimsOf reads the names that one Service asks for.

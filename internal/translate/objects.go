@@ -79,6 +79,17 @@ func (e *entry[T]) at(field string) model.Origin {
 // set holds the objects of one kind.
 type set[T any] map[id]*entry[T]
 
+// where returns the objects that fit.
+func (s set[T]) where(fits func(*T) bool) set[T] {
+	out := set[T]{}
+	for i, e := range s {
+		if fits(e.value) {
+			out[i] = e
+		}
+	}
+	return out
+}
+
 // sorted lists the objects by namespace and name.
 func (s set[T]) sorted() []*entry[T] {
 	es := make([]*entry[T], 0, len(s))
@@ -107,6 +118,9 @@ type Objects struct {
 
 	refused map[string]model.Origin // kind namespace/name of objects that could not be read
 	lost    []lost                  // objects written twice, the ones not taken
+
+	changes [kinds]uint64 // how often objects of a kind changed
+	log     *[]read       // what is looked up is noted here; nil: nowhere
 }
 
 // lost is an object that stands in the shadow of another of the same name.
@@ -135,8 +149,15 @@ func NewObjects() *Objects {
 	}
 }
 
+// service returns the Service of that name, or nil.
+func (o *Objects) service(i id) *entry[corev1.Service] {
+	o.note(ofService, i)
+	return o.services[i]
+}
+
 // Add takes one object, of any version that New knows. The object and the lines of
-// its place must not be changed afterwards.
+// its place must not be changed afterwards: a Memo takes the same object for the same
+// content at the same place.
 func (o *Objects) Add(obj runtime.Object, at Place) error {
 	switch v := obj.(type) {
 	case *corev1.Service:
@@ -188,10 +209,12 @@ func (o *Objects) Refuse(origin model.Origin) {
 		return
 	}
 	o.refused[key] = origin
+	o.touch(origin.Kind)
 }
 
 // put adds one object. Of two with one name the first by file and line is taken.
 func put[T any](o *Objects, s set[T], kind string, v *T, meta *metav1.ObjectMeta, at Place) {
+	o.touch(kind)
 	e := &entry[T]{
 		id:      id{meta.Namespace, meta.Name},
 		value:   v,

@@ -1,9 +1,6 @@
 package translate
 
-import (
-	"cmp"
-	"slices"
-)
+import "cmp"
 
 // byAge orders Ingresses as ingress-nginx does: by age, and of the same age by
 // namespace/name, the last first.
@@ -12,11 +9,4 @@ func byAge(a, b *entry[ingress]) int {
 		a.value.CreationTimestamp.Compare(b.value.CreationTimestamp.Time),
 		cmp.Compare(b.id.String(), a.id.String()),
 	)
-}
-
-// oldestFirst lists Ingresses by age.
-func oldestFirst(s set[ingress]) []*entry[ingress] {
-	es := s.sorted()
-	slices.SortStableFunc(es, byAge)
-	return es
 }

@@ -18,6 +18,7 @@ func (c *controller) readGlobal(o *Objects, r *report) {
 		c.global, _ = policy.ReadGlobal(nil, c.origin, nil)
 		return
 	}
+	o.note(ofConfigMap, i)
 	cm := o.configMaps[i]
 	if cm == nil {
 		r.add(model.Warning, at, field, c.ConfigMap, o.missing("ConfigMap", i)+"; the defaults are used", "add the ConfigMap")
@@ -43,13 +44,15 @@ func (c *controller) readRoute(o *Objects, e *entry[ingress], annotations map[st
 	})
 }
 
-// plainRoute returns what a route has that no Ingress owns.
-func (c *controller) plainRoute() policy.Result {
-	return policy.Route(policy.Input{Origin: c.origin, Namespace: c.ns, Prefix: c.AnnotationsPrefix, Settings: c.global})
+// readPlain reads what a route has that no Ingress owns.
+func (c *controller) readPlain() {
+	plain := policy.Route(policy.Input{Origin: c.origin, Namespace: c.ns, Prefix: c.AnnotationsPrefix, Settings: c.global})
+	c.plain = &plain
 }
 
 // secretData returns what a Secret holds, stringData included.
 func (o *Objects) secretData(namespace, name string) (map[string][]byte, error) {
+	o.note(ofSecret, id{namespace, name})
 	e := o.secrets[id{namespace, name}]
 	if e == nil {
 		return nil, errors.New(o.missing("Secret", id{namespace, name}))
@@ -59,6 +62,7 @@ func (o *Objects) secretData(namespace, name string) (map[string][]byte, error) 
 
 // configMapData returns what a ConfigMap holds.
 func (o *Objects) configMapData(namespace, name string) (map[string]string, error) {
+	o.note(ofConfigMap, id{namespace, name})
 	e := o.configMaps[id{namespace, name}]
 	if e == nil {
 		return nil, errors.New(o.missing("ConfigMap", id{namespace, name}))

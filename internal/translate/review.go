@@ -148,11 +148,14 @@ func (v *Review) Problems() ([]model.Problem, int) {
 	r := &report{}
 	near.repeated(r)
 	near.outdated(r)
-	near.build(controllers(&near, v.opt, &report{}), v.opt, r)
-	own := slices.DeleteFunc(r.problems, func(p model.Problem) bool {
+	m := NewMemo()
+	m.begin(&near, v.opt)
+	m.build(&near, controllers(&near, v.opt, &report{}), v.opt, r)
+	m.telling.tell(r.told())
+	own := slices.DeleteFunc(m.telling.end(), func(p model.Problem) bool {
 		return p.Origin.Kind != "Ingress" || p.Origin.Namespace != v.e.id.namespace || p.Origin.Name != v.e.id.name
 	})
-	return model.SortProblems(own), len(near.ingresses)
+	return own, len(near.ingresses)
 }
 
 // Stored tells whether an Ingress of the name is among the objects.

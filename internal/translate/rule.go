@@ -35,20 +35,17 @@ func (src *source) name(field string) string {
 	return field
 }
 
-// backend reads a reference to a Service; ok is false when there is none. A nil
-// report says nothing a second time.
+// backend reads a reference to a Service; ok is false when there is none.
 func (src *source) backend(r *report, field string, b *networkingv1.IngressBackend) (backend, bool) {
 	if b == nil {
 		return backend{}, false
 	}
 	if b.Service == nil || b.Service.Name == "" {
-		if r != nil {
-			reason := "the backend names no Service and is left out"
-			if b.Resource != nil {
-				reason = "backends that are no Service are left out, as in ingress-nginx"
-			}
-			r.add(model.Warning, src.at(field), field, "", reason, "name a Service and its port")
+		reason := "the backend names no Service and is left out"
+		if b.Resource != nil {
+			reason = "backends that are no Service are left out, as in ingress-nginx"
 		}
+		r.add(model.Warning, src.at(field), field, "", reason, "name a Service and its port")
 		return backend{}, false
 	}
 	return backend{
@@ -64,11 +61,9 @@ func (src *source) host(r *report, i int, written string) (string, bool) {
 	if name == "" || len(validation.IsDNS1123Subdomain(bare)) == 0 && !isAddress(bare) {
 		return name, true
 	}
-	if r != nil {
-		field := ruleField(i) + ".host"
-		r.add(model.Error, src.at(field), field, written,
-			"the rule is not served: this is no host name; Kubernetes would answer: spec.rules: Invalid value", "write a DNS name, without port")
-	}
+	field := ruleField(i) + ".host"
+	r.add(model.Error, src.at(field), field, written,
+		"the rule is not served: this is no host name; Kubernetes would answer: spec.rules: Invalid value", "write a DNS name, without port")
 	return "", false
 }
 

@@ -71,3 +71,18 @@ func BenchmarkEndpoints10000(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkOneIngressOf10000 changes one Ingress after the other.
+func BenchmarkOneIngressOf10000(b *testing.B) {
+	o := manyObjects(b, 10000)
+	opt := Options{Default: &Default{Flags: DefaultFlags()}, Memo: NewMemo()}
+	Translate(o, opt)
+	b.ReportAllocs()
+	start, n := cpu(b), 0
+	for b.Loop() {
+		touchIngress(b, o, fmt.Sprint("app-", n%10000))
+		n++
+		Translate(o, opt)
+	}
+	b.ReportMetric(float64((cpu(b)-start).Microseconds())/float64(n), "cpu-µs/op")
+}

@@ -2,51 +2,93 @@ package translate
 
 import (
 	"fmt"
-	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/pierhead/pierhead/internal/model"
 )
 
 // Translate makes the Config that the objects ask for, and the problems that their
-// owners should know of. It is a pure function: the same objects and options give
-// the same answer, byte for byte.
+// owners should know of. The same objects and options give the same answer, byte for
+// byte, whatever Options.Memo remembers. The answer is shared with later ones when
+// there is a Memo: nobody may change it.
 func Translate(o *Objects, opt Options) (*model.Config, []model.Problem) {
+	m := opt.Memo
+	if m == nil {
+		m = NewMemo()
+	}
+	return m.translate(o, opt)
+}
+
+func (m *Memo) translate(o *Objects, opt Options) (*model.Config, []model.Problem) {
+	m.begin(o, opt)
 	r := &report{}
 	o.repeated(r)
 	o.outdated(r)
+	had := m.config
+	if had == nil {
+		had = &model.Config{}
+	}
 	cfg := &model.Config{}
 	cs := controllers(o, opt, r)
-	us, certs, all := o.build(cs, opt, r)
-	for _, s := range all {
-		cfg.Controllers = append(cfg.Controllers, s.controller())
+	for i, s := range m.build(o, cs, opt, r) {
+		c := s.controller()
+		if i < len(had.Controllers) {
+			c = settleController(had.Controllers[i], c)
+		}
+		cfg.Controllers = append(cfg.Controllers, c)
 	}
 	if !opt.ForeignBalancers {
-		balancers(o, cs, us, cfg, r)
-		cfg.Names = names(o, r)
+		cfg.LoadBalancers = settle(had.LoadBalancers, m.balancers(o, cs, opt, r))
+		cfg.Names = m.claims(o)
 	}
 	if opt.Standalone {
-		certs.checkAll()
-		o.checkAddresses(r)
+		m.checkPairs(o)
+		m.checkAddresses(o)
 	}
-	cfg.Certificates = certs.served()
-	cfg.Upstreams = us.used(cfg)
-	return cfg, model.SortProblems(r.problems)
+	cfg.Certificates = m.certificates(had.Certificates)
+	cfg.Upstreams = m.usedUpstreams(had.Upstreams)
+	if !slices.Equal(r.problems, m.rest.list) {
+		m.rest = r.told()
+	}
+	m.telling.tell(m.rest)
+	m.end()
+	if m.config == nil || !sameConfig(m.config, cfg) {
+		m.config = cfg
+	}
+	return m.config, m.telling.end()
 }
 
 // build gives each controller its Ingresses and makes its hosts of them.
-func (o *Objects) build(cs []*controller, opt Options, r *report) (*upstreams, *certificates, []*servers) {
-	certs := &certificates{o: o, r: r, read: map[id]*keyPair{}}
-	us := &upstreams{o: o, r: r, opt: opt, slices: o.ofService, byName: map[string]*model.Upstream{}}
-	classify(o, cs, opt, r)
+func (m *Memo) build(o *Objects, cs []*controller, opt Options, r *report) []*servers {
+	class := ""
+	if opt.Standalone {
+		class = defaultClass(o)
+	}
+	m.know(cs, class)
+	m.classify(o, cs, opt)
+	noting := o.noting()
 	var all []*servers
 	for _, c := range cs {
-		c.readGlobal(o, r)
-		s := &servers{o: o, c: c, r: r, us: us, certs: certs, hosts: map[string]*hostBuilder{}, seen: map[string]string{}}
+		s := &servers{m: m, k: m.ledger(c), o: o, noting: noting, c: c, r: r, taken: make([]*source, 0, len(c.accepted))}
+		s.order = make([]*host, 0, len(s.k.hosts))
+		s.readSettings()
 		s.build()
 		all = append(all, s)
 	}
-	return us, certs, all
+	return all
+}
+
+// readSettings reads the ConfigMap of the controller, unless it is known.
+func (s *servers) readSettings() {
+	if s.k.global == nil || !s.m.hold(s.k.reads) {
+		r := &report{}
+		s.c.readGlobal(s.noting, r)
+		s.c.readPlain()
+		s.k.global, s.k.plain, s.k.told, s.k.reads = s.c.global, s.c.plain, r.told(), s.noting.noted()
+	}
+	s.c.global, s.c.plain = s.k.global, s.k.plain
+	s.m.telling.tell(s.k.told)
 }
 
 // controller returns the controller as the model has it.
@@ -54,7 +96,7 @@ func (s *servers) controller() model.Controller {
 	c := s.c
 	settings := c.global.Settings
 	settings.DefaultCertificate = s.defaultCertificate()
-	m := model.Controller{
+	return model.Controller{
 		Name:      c.name,
 		Namespace: c.ns,
 		Labels:    c.labels,
@@ -64,18 +106,60 @@ func (s *servers) controller() model.Controller {
 		},
 		Hosts:            s.result(),
 		Settings:         settings,
-		Publish:          s.publish(),
+		Publish:          s.publishedBy(),
 		PublishAddresses: c.PublishStatusAddress,
+		Ingresses:        s.ingresses(),
 		Origin:           c.origin,
 	}
-	for _, src := range s.taken {
-		m.Ingresses = append(m.Ingresses, src.origin)
-	}
-	return m
 }
 
-// publish returns the Service of --publish-service. One that is missing is told.
-func (s *servers) publish() string {
+// ingresses lists those that are served, the oldest first.
+func (s *servers) ingresses() []model.Origin {
+	had := s.k.ingresses
+	if len(had) == len(s.taken) {
+		i := 0
+		for i < len(had) && had[i] == s.taken[i].origin {
+			i++
+		}
+		if i == len(had) {
+			return had
+		}
+	}
+	var list []model.Origin
+	if len(s.taken) > 0 {
+		list = make([]model.Origin, len(s.taken))
+	}
+	for i, src := range s.taken {
+		list[i] = src.origin
+	}
+	s.k.ingresses = list
+	return list
+}
+
+// settleController returns what there was when it is the same, with lists that are the
+// same wherever they did not change.
+func settleController(had, has model.Controller) model.Controller {
+	a, b := had, has
+	a.Hosts, b.Hosts, a.Ingresses, b.Ingresses = nil, nil, nil, nil
+	if reflect.DeepEqual(a, b) {
+		a.Hosts, a.Ingresses = has.Hosts, has.Ingresses
+		return a
+	}
+	return has
+}
+
+// sameConfig tells whether two Configs hold the same lists.
+func sameConfig(a, b *model.Config) bool {
+	return slices.EqualFunc(a.Controllers, b.Controllers, sameController) && identical(a.Upstreams, b.Upstreams) &&
+		identical(a.Certificates, b.Certificates) && identical(a.LoadBalancers, b.LoadBalancers) && identical(a.Names, b.Names)
+}
+
+func sameController(a, b model.Controller) bool {
+	return identical(a.Hosts, b.Hosts) && identical(a.Ingresses, b.Ingresses) && identical(a.Listeners, b.Listeners) && a.Origin == b.Origin
+}
+
+// publishedBy returns the Service of --publish-service. One that is missing is told.
+func (s *servers) publishedBy() string {
 	at, field := s.c.at("publish-service")
 	i, err := parseID(s.c.PublishService)
 	if s.c.PublishService == "" || err != nil {
@@ -93,26 +177,15 @@ func (s *servers) publish() string {
 	return i.String()
 }
 
-// used lists the upstreams that a route or load balancer leads to.
-func (us *upstreams) used(cfg *model.Config) []model.Upstream {
-	wanted := map[string]bool{}
-	for _, c := range cfg.Controllers {
-		for _, h := range c.Hosts {
-			for _, rt := range h.Routes {
-				wanted[rt.Upstream] = true
-			}
-		}
-	}
-	for _, lb := range cfg.LoadBalancers {
-		for _, p := range lb.Ports {
-			wanted[p.Upstream] = true
-		}
+// usedUpstreams lists the upstreams that a route or load balancer leads to.
+func (m *Memo) usedUpstreams(had []model.Upstream) []model.Upstream {
+	list, moved := m.used.end()
+	if !moved && !slices.ContainsFunc(list, func(u *upstream) bool { return u.changed == m.turn }) {
+		return had
 	}
 	var out []model.Upstream
-	for _, name := range slices.Sorted(maps.Keys(us.byName)) {
-		if wanted[name] {
-			out = append(out, *us.byName[name])
-		}
+	for _, u := range list {
+		out = append(out, u.Upstream)
 	}
 	return out
 }
@@ -129,28 +202,27 @@ var removedVersions = map[string]string{
 	"apps/v1beta2 DaemonSet":                 "1.16",
 }
 
-// outdated tells the owners of objects in versions that Kubernetes has no longer.
+// outdated tells the owner of an object in a version that Kubernetes has no longer.
+func outdated(r *report, origin model.Origin, line int, version string) {
+	since, old := removedVersions[version+" "+origin.Kind]
+	if !old {
+		return
+	}
+	if line > 0 {
+		origin.Line = line
+	}
+	r.add(model.Info, origin, "apiVersion", version,
+		fmt.Sprintf("the object is converted: Kubernetes has this version no longer since %s", since), "write "+Versions(origin.Kind)[0])
+}
+
+// outdated tells it of all objects but Ingresses, which are read one by one.
 func (o *Objects) outdated(r *report) {
-	tell := func(origin model.Origin, line int, version string) {
-		since, old := removedVersions[version+" "+origin.Kind]
-		if !old {
-			return
-		}
-		if line > 0 {
-			origin.Line = line
-		}
-		r.add(model.Info, origin, "apiVersion", version,
-			fmt.Sprintf("the object is converted: Kubernetes has this version no longer since %s", since), "write "+Versions(origin.Kind)[0])
-	}
-	for _, e := range o.ingresses {
-		tell(e.origin, e.lines.At("apiVersion"), e.version)
-	}
 	for _, e := range o.classes {
-		tell(e.origin, e.lines.At("apiVersion"), e.version)
+		outdated(r, e.origin, e.lines.At("apiVersion"), e.version)
 	}
 	for _, kind := range o.workloads {
 		for _, e := range kind {
-			tell(e.origin, e.lines.At("apiVersion"), e.version)
+			outdated(r, e.origin, e.lines.At("apiVersion"), e.version)
 		}
 	}
 }

@@ -4,37 +4,62 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pierhead/pierhead/internal/model"
 	"github.com/pierhead/pierhead/internal/policy"
 )
+
+// twinOf is what the host that redirects to another one is made from.
+type twinOf struct {
+	name        string
+	origin      model.Origin
+	tls         bool
+	certificate string
+	covers      bool
+	plain       *policy.Result
+	global      *policy.Global
+}
 
 // addTwins adds the hosts that from-to-www-redirect asks for: the name with or
 // without "www." in front, which redirects to the host. A name that is a host of its
 // own stays that.
 func (s *servers) addTwins() {
-	plain := s.c.plainRoute()
-	for _, h := range slices.Clone(s.order) {
-		name, ok := strings.CutPrefix(h.Name, "www.")
+	there := func(h *host) bool { return h != nil && h.called == s.m.turn }
+	for _, h := range s.twinned {
+		name, ok := strings.CutPrefix(h.name, "www.")
 		if !ok {
-			name = "www." + h.Name
+			name = "www." + h.name
 		}
-		if !h.twin || s.hosts[name] != nil || h.Name == "" || strings.HasPrefix(h.Name, "*.") {
+		if there(s.k.hosts[name]) || there(s.k.twins[name]) || h.name == "" || strings.HasPrefix(h.name, "*.") {
 			continue
 		}
-		to := policy.TwinRedirect(s.c.global, h.Name)
-		s.addHost(name, h.Origin, &routeBuilder{
-			Route:    implicit(target{}, h.Origin, ""),
-			policies: append(slices.Clone(plain.Policies), to),
-		})
-		twin := s.hosts[name]
-		twin.TLS = h.TLS
-		if kp := s.certs.named(h.Certificate); kp != nil && kp.covers(name) {
-			twin.Certificate = h.Certificate
+		twin := s.k.twins[name]
+		if twin == nil {
+			twin = &host{name: name}
+			twin.out.Name = name
+			s.k.twins[name] = twin
+		}
+		s.k.roll.call(twin)
+		of := twinOf{h.name, h.Origin, h.TLS, h.Certificate, h.pair != nil && h.pair.covers(name), s.c.plain, s.c.global}
+		if twin.twinOf != of {
+			twin.twinOf = of
+			s.assembleTwin(twin)
 		}
 	}
 }
 
-// named returns the key pair of that name, or nil.
-func (cs *certificates) named(name string) *keyPair {
-	namespace, secret, _ := strings.Cut(name, "/")
-	return cs.read[id{namespace, secret}]
+// assembleTwin makes a host that redirects to another one.
+func (s *servers) assembleTwin(twin *host) {
+	of := &twin.twinOf
+	b := &hostBuilder{host: twin, s: s, r: &report{}}
+	b.Host = model.Host{Name: twin.name, Origin: of.origin, TLS: of.tls}
+	if of.covers {
+		b.Certificate = of.certificate
+	}
+	b.routes = map[routeKey]*routeBuilder{{"/", model.Prefix}: {
+		Route:    implicit(target{}, of.origin, ""),
+		policies: append(slices.Clone(of.plain.Policies), policy.TwinRedirect(of.global, of.name)),
+	}}
+	b.finish()
+	twin.built = s.m.turn
+	s.publish(twin, nil)
 }
