@@ -97,10 +97,7 @@ func (c *container) describe(image Image) (*launch.Spec, error) {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return nil, err
 	}
-	s := &launch.Spec{Root: root, Base: image.Root, Env: env.list(), Dir: c.spec.WorkingDir}
-	if !c.pod.spec().Spec.HostNetwork {
-		s.Hostname = c.pod.hostname()
-	}
+	s := &launch.Spec{Root: root, Base: image.Root, Env: env.list(), Dir: c.spec.WorkingDir, Hostname: c.pod.hostname()}
 	s.Args = image.Entrypoint
 	if len(c.spec.Command) > 0 {
 		s.Args = env.expandAll(c.spec.Command)

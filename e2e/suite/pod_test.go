@@ -258,3 +258,32 @@ spec:
 	s.kubectl("", "wait", "--for=condition=complete", "job/works", "--timeout=20s")
 	s.kubectl("", "wait", "--for=condition=failed", "job/fails", "--timeout=20s")
 }
+
+func TestHostNetworkAndCommands(t *testing.T) {
+	s := newSpace(t)
+	s.kubectl(`
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: one}
+spec:
+  selector: {matchLabels: {app: one}}
+  template:
+    metadata: {labels: {app: one}}
+    spec:
+      hostNetwork: true
+      initContainers: [{name: first, image: pierhead.dev/echo, args: ["-h"]}]
+      containers:
+      - name: echo
+        image: pierhead.dev/echo
+        args: [-listen, ":8088"]
+        readinessProbe: {exec: {command: [/echo, "-h"]}, periodSeconds: 1}
+`, "apply", "-f", "-")
+	s.kubectl("", "rollout", "status", "daemonset/one", "--timeout=60s")
+	s.eventually(10*time.Second, func() error {
+		a, err := ask(t.Context(), "http://10.244.0.1:8088/")
+		if err == nil && a.Pod != "node-0" {
+			err = fmt.Errorf("host name %q, want the node's", a.Pod)
+		}
+		return err
+	})
+}
