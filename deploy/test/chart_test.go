@@ -10,13 +10,13 @@ import (
 
 // cases are the ways to install whose every line is kept in a golden file.
 var cases = map[string]release{
-	"default":    {},
-	"daemonset":  {values: with("controller.kind", "DaemonSet", "controller.hostNetwork", true, "controller.dnsPolicy", "ClusterFirstWithHostNet", "controller.service.enabled", false)},
-	"namespaced": {values: with("controller.scope.enabled", true, "rbac.scope", true, "controller.ingressClassResource.enabled", false, "controller.admissionWebhooks.enabled", false)},
+	"default":         {},
+	"daemonset":       {values: with("controller.kind", "DaemonSet", "controller.hostNetwork", true, "controller.dnsPolicy", "ClusterFirstWithHostNet", "controller.service.enabled", false)},
+	"namespaced":      {values: with("controller.scope.enabled", true, "rbac.scope", true, "controller.ingressClassResource.enabled", false, "controller.admissionWebhooks.enabled", false)},
 	"other-namespace": {values: with("controller.scope.enabled", true, "controller.scope.namespace", "shop")},
-	"high-ports": {values: with("controller.containerPort.http", 8080, "controller.containerPort.https", 8443, "controller.admissionWebhooks.port", 9443)},
-	"cert-manager": {values: with("controller.admissionWebhooks.certManager.enabled", true)},
-	"scaled":     {values: with("controller.autoscaling.enabled", true, "controller.autoscaling.minReplicas", 2, "controller.networkPolicy.enabled", true, "controller.metrics.enabled", true, "controller.metrics.serviceMonitor.enabled", true, "controller.metrics.prometheusRule.enabled", true)},
+	"high-ports":      {values: with("controller.containerPort.http", 8080, "controller.containerPort.https", 8443, "controller.admissionWebhooks.port", 9443)},
+	"cert-manager":    {values: with("controller.admissionWebhooks.certManager.enabled", true)},
+	"scaled":          {values: with("controller.autoscaling.enabled", true, "controller.autoscaling.minReplicas", 2, "controller.networkPolicy.enabled", true, "controller.metrics.enabled", true, "controller.metrics.serviceMonitor.enabled", true, "controller.metrics.prometheusRule.enabled", true)},
 }
 
 // everyCase calls f with each of cases and with the values file of a user.

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"cmp"
 	"flag"
 	"fmt"
 	"maps"
@@ -32,6 +33,8 @@ type release struct {
 	name, namespace string
 	values          values
 	upgrade         bool
+	quiet           bool   // without the notes, which take longest
+	chart           string // "": ours
 	client          engine.ClientProvider
 }
 
@@ -51,9 +54,14 @@ func (o object) String() string { return o.kind + " " + o.ns + "/" + o.name }
 
 // render is Helm's work. A value that is told to be unknown by Helm itself is an error.
 func render(r release) (rendered, error) {
-	c, err := loadChart()
+	c, err := loadChart(cmp.Or(r.chart, chartDir))
 	if err != nil {
 		return rendered{}, err
+	}
+	if r.quiet {
+		quiet := *c
+		quiet.Templates = slices.DeleteFunc(slices.Clone(c.Templates), func(f *common.File) bool { return filepath.Base(f.Name) == "NOTES.txt" })
+		c = &quiet
 	}
 	if r.name == "" {
 		r.name = "pierhead"
@@ -78,7 +86,19 @@ func render(r release) (rendered, error) {
 	return split(files)
 }
 
-func loadChart() (*chart.Chart, error) { return loader.Load(chartDir) }
+var charts = map[string]*chart.Chart{}
+
+// loadChart reads a chart once.
+func loadChart(dir string) (*chart.Chart, error) {
+	if c := charts[dir]; c != nil {
+		return c, nil
+	}
+	c, err := loader.Load(dir)
+	if err == nil {
+		charts[dir] = c
+	}
+	return c, err
+}
 
 var separator = regexp.MustCompile(`(?m)^---\s*$`)
 

@@ -19,7 +19,6 @@ not made from another value as well.
   "enable-metrics" $c.metrics.enabled
   "report-node-internal-ip-address" (and $c.reportNodeInternalIp $c.hostNetwork)
 -}}
-{{- if not $c.enableAnnotationValidations -}}{{- $_ := set $flags "enable-annotation-validation" "false" -}}{{- end -}}
 {{- if .Values.defaultBackend.enabled -}}{{- $_ := set $flags "default-backend-service" (printf "$(POD_NAMESPACE)/%s" (include "pierhead.backend.fullname" .)) -}}{{- end -}}
 {{- range $protocol := list "tcp" "udp" -}}
 {{- if index $.Values $protocol -}}

@@ -40,6 +40,15 @@ env:
     valueFrom:
       fieldRef:
         fieldPath: metadata.namespace
+  {{- if eq "self" (include "pierhead.webhook.maker" .) }}
+  # Where the webhook's certificate is kept, and whom it is for.
+  - name: PIERHEAD_WEBHOOK_SECRET
+    value: {{ include "pierhead.webhook.secret" . }}
+  - name: PIERHEAD_WEBHOOK_SERVICE
+    value: {{ include "pierhead.controller.fullname" . }}-admission
+  - name: PIERHEAD_WEBHOOK_CONFIGURATION
+    value: {{ include "pierhead.webhook.fullname" . }}
+  {{- end }}
   {{- with $c.extraEnvs }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

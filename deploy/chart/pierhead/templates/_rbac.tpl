@@ -37,11 +37,16 @@ Ingresses, and Events about what is wrong.
 {{- /* What it needs in its own namespace: its lease, its Pods, and what its flags name. */ -}}
 {{- define "pierhead.rules.own" -}}
 - apiGroups: [""]
-  resources: [configmaps, pods, secrets, services]
+  resources: [pods]
+  verbs: [list]
+{{- if .Values.controller.scope.enabled }}
+- apiGroups: [""]
+  resources: [configmaps, secrets, services]
   verbs: [list, watch]
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [list, watch]
+{{- end }}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   resourceNames: [{{ include "pierhead.leaseName" . }}]
@@ -49,9 +54,6 @@ Ingresses, and Events about what is wrong.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create]
-- apiGroups: [""]
-  resources: [events]
-  verbs: [create, patch]
 {{- end -}}
 
 {{- /* What it takes to keep the webhook's certificate: one Secret, and where the API server looks. */ -}}
