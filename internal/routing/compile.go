@@ -20,6 +20,12 @@ type Env struct {
 	State *exchange.State
 	// Steps makes the chain of a route; nil is policy.Steps.
 	Steps func([]model.Policy, *policy.Env) (exchange.Chain, exchange.Forward, error)
+
+	// Last is a table that was compiled with the same Pools, State and Steps, of which
+	// everything that has not changed is shared; nil is none.
+	Last *Table
+	// PoolsVersion differs when Pools may return another pool for a name.
+	PoolsVersion uint64
 }
 
 // HealthPath is answered with 200 and without a log line on the catch-all host, unless
@@ -34,12 +40,18 @@ func Compile(c *model.Controller, env Env) (*Table, []model.Problem) {
 		env.Steps = policy.Steps
 	}
 	k := &compiler{env: env, t: &Table{
-		Controller: c.Name,
-		Settings:   c.Settings,
-		names:      make(map[string]*host, len(c.Hosts)),
-		wildAlias:  map[string]*host{},
-		wildHost:   map[string]*host{},
+		Controller:   c.Name,
+		Settings:     c.Settings,
+		names:        make(map[string]*host, len(c.Hosts)),
+		wildAlias:    map[string]*host{},
+		wildHost:     map[string]*host{},
+		hosts:        make([]*host, 0, len(c.Hosts)+1),
+		poolsVersion: env.PoolsVersion,
 	}}
+	if env.Last != nil {
+		k.last = env.Last.hosts
+		k.samePools = env.PoolsVersion == env.Last.poolsVersion
+	}
 	hosts := make([]*host, len(c.Hosts))
 	for i := range c.Hosts {
 		hosts[i] = k.host(&c.Hosts[i])
@@ -48,7 +60,7 @@ func Compile(c *model.Controller, env Env) (*Table, []model.Problem) {
 		k.host(&model.Host{Origin: c.Origin})
 	}
 	for i := range c.Hosts {
-		if hosts[i] != nil {
+		if hosts[i] != nil && len(c.Hosts[i].Aliases) > 0 {
 			k.aliases(hosts[i], &c.Hosts[i])
 		}
 	}
@@ -59,6 +71,9 @@ type compiler struct {
 	env      Env
 	t        *Table
 	problems []model.Problem
+
+	last      []*host // of Env.Last, those that may still be shared
+	samePools bool
 }
 
 func (k *compiler) problem(o model.Origin, field, value, reason, remedy string) {
@@ -66,10 +81,9 @@ func (k *compiler) problem(o model.Origin, field, value, reason, remedy string) 
 		Reason: reason, Remedy: remedy, Severity: model.Error})
 }
 
-// host compiles one host and gives it its place, unless another one has it.
+// host gives one host its place, unless another one has it.
 func (k *compiler) host(m *model.Host) *host {
-	h := &host{name: strings.ToLower(m.Name)}
-	place, key := k.t.names, h.name
+	place, key := k.t.names, strings.ToLower(m.Name)
 	if strings.HasPrefix(key, "*.") {
 		place, key = k.t.wildHost, key[1:]
 	}
@@ -77,6 +91,37 @@ func (k *compiler) host(m *model.Host) *host {
 		k.problem(m.Origin, "host", m.Name, "host is there twice; the first entry is served", "put the rules of a host into one entry")
 		return nil
 	}
+	h := k.shared(m)
+	if h == nil {
+		h = k.build(m)
+	}
+	k.problems = append(k.problems, h.problems...)
+	k.t.hosts = append(k.t.hosts, h)
+	if key == "" {
+		k.t.catchAll = h
+	} else {
+		place[key] = h
+	}
+	return h
+}
+
+// build compiles one host.
+func (k *compiler) build(m *model.Host) *host {
+	h := &host{name: strings.ToLower(m.Name), from: *m}
+	before := k.problems
+	k.problems = nil
+	compile := func() { k.routes(h, m) }
+	if k.env.State != nil {
+		h.kept = k.env.State.Record(compile)
+	} else {
+		compile()
+	}
+	h.problems, k.problems = k.problems, before
+	return h
+}
+
+// routes compiles the routes of a host.
+func (k *compiler) routes(h *host, m *model.Host) {
 	regex := m.Regex || slices.ContainsFunc(m.Routes, func(r model.Route) bool { return r.PathType == model.Regex })
 	ps := &patterns{}
 	for i := range m.Routes {
@@ -91,17 +136,10 @@ func (k *compiler) host(m *model.Host) *host {
 		h.paths = k.paths(h)
 	}
 	h.none = answerRoute(m, "", notFoundReply)
-	k.t.hosts = append(k.t.hosts, h)
-	if key != "" {
-		place[key] = h
-		return h
-	}
-	k.t.catchAll = h
-	if !slices.ContainsFunc(h.routes, func(r *Route) bool { return r.Path == HealthPath }) {
+	if h.name == "" && !slices.ContainsFunc(h.routes, func(r *Route) bool { return r.Path == HealthPath }) {
 		h.health = answerRoute(m, HealthPath, healthyReply)
 		h.health.NoLog = true
 	}
-	return h
 }
 
 // paths arranges the routes of a host without regular expressions.

@@ -37,6 +37,8 @@ type Table struct {
 	wildHost  map[string]*host // host rule "*.x" by ".x": exactly one label below x
 	catchAll  *host
 	hosts     []*host // in the order of the configuration
+
+	poolsVersion uint64
 }
 
 // host is one server name with its routes.
@@ -47,6 +49,11 @@ type host struct {
 	paths    *paths    // nil when patterns is not
 	patterns *patterns // of a host whose paths are regular expressions
 	none     *Route    // 404 for a path that no route takes
+
+	// What it was compiled from, for tables that share it.
+	from     model.Host
+	kept     exchange.Kept
+	problems []model.Problem
 }
 
 func (h *host) match(path string) *Route {

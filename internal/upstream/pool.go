@@ -20,7 +20,10 @@ type Pool struct {
 	set      *Set
 	tls      *tls.Config // nil: plain
 	external *external   // nil: endpoints are given
-	turn     atomic.Uint64
+	picks    atomic.Uint64
+
+	up   model.Upstream // as it was applied; the Set's mutex is held
+	turn uint64         // of the Set that applied it; likewise
 
 	mu   sync.Mutex // held by those who change view
 	view atomic.Pointer[view]
@@ -37,7 +40,7 @@ type view struct {
 // newPool makes a pool without endpoints.
 func newPool(s *Set, up *model.Upstream) *Pool {
 	p := &Pool{name: up.Name, protocol: up.Protocol, set: s}
-	p.turn.Store(uint64(rand.Uint32()))
+	p.picks.Store(uint64(rand.Uint32()))
 	if strings.HasSuffix(up.Protocol, "S") { // HTTPS, GRPCS
 		// Like nginx: no name is sent and no certificate checked unless asked for.
 		p.tls = &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(64)}
@@ -156,7 +159,7 @@ func (p *Pool) next(v *view, x *exchange.Exchange) *Endpoint {
 	if n == 1 {
 		return v.endpoints[0]
 	}
-	at := p.turn.Add(1) % n
+	at := p.picks.Add(1) % n
 	first := v.endpoints[at]
 	for e, left := first, n; left > 0; left-- {
 		if !tried(x, e) {

@@ -32,9 +32,11 @@ type Set struct {
 	keep     *keeper
 	resolver resolver // nil: names are not resolved
 
-	mu    sync.RWMutex
-	pools map[string]*Pool
-	given map[string][]netip.AddrPort // the last endpoints given for a name, with or without a pool
+	mu      sync.RWMutex
+	pools   map[string]*Pool
+	version uint64                      // changes when another pool, or none, has a name
+	turn    uint64                      // counts Apply
+	given   map[string][]netip.AddrPort // the last endpoints given for a name, with or without a pool
 }
 
 // NewSet returns an empty set whose connections live on these loops, which are all
@@ -60,6 +62,14 @@ func (s *Set) Pool(name string) *Pool {
 	return s.pools[name]
 }
 
+// Version returns a number that is another one whenever Pool may return another pool
+// for a name than before.
+func (s *Set) Version() uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.version
+}
+
 // Apply makes the set hold exactly these upstreams. A pool that stays keeps its
 // endpoints and connections; one that goes serves the requests that still have it and
 // then closes its connections, and the endpoints given for its name are forgotten.
@@ -67,29 +77,42 @@ func (s *Set) Apply(ups []model.Upstream, settings KeepAlive) {
 	s.keep.settings.Store(&settings)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next := make(map[string]*Pool, len(ups))
+	s.turn++
 	for i := range ups {
-		up := &ups[i]
-		p := s.pools[up.Name]
-		if p == nil || !p.same(up) {
-			p = newPool(s, up)
-		} else {
-			p.setSticky(up.Sticky)
+		s.apply(&ups[i])
+	}
+	if len(s.pools) == len(ups) {
+		return // all of them are wanted
+	}
+	for name, p := range s.pools {
+		if p.turn != s.turn {
+			p.retire()
+			delete(s.pools, name)
+			delete(s.given, name)
+			s.version++
 		}
+	}
+}
+
+// apply makes or changes the pool of one upstream. Most have not changed.
+func (s *Set) apply(up *model.Upstream) {
+	p := s.pools[up.Name]
+	switch {
+	case p != nil && p.up == *up:
+	case p != nil && p.same(up):
+		p.setSticky(up.Sticky)
+	default:
+		if p != nil {
+			p.retire()
+		}
+		p = newPool(s, up)
 		if p.external == nil {
 			p.setEndpoints(s.given[up.Name])
 		}
-		next[up.Name] = p
+		s.pools[up.Name] = p
+		s.version++
 	}
-	for name, p := range s.pools {
-		if next[name] != p {
-			p.retire()
-		}
-		if next[name] == nil {
-			delete(s.given, name)
-		}
-	}
-	s.pools = next
+	p.up, p.turn = *up, s.turn
 }
 
 // SetEndpoints gives the pools named their endpoints of this moment; the others keep
