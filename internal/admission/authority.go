@@ -49,6 +49,7 @@ func ServiceNames(namespace, service string) []string {
 type Authority struct {
 	opt     AuthorityOptions
 	lives   lives
+	every   time.Duration // between two looks at the Secret
 	pair    atomic.Pointer[tls.Certificate]
 	settled chan struct{}
 	once    sync.Once
@@ -72,7 +73,7 @@ func NewAuthority(opt AuthorityOptions) *Authority {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Authority{opt: opt, lives: usualLives, settled: make(chan struct{})}
+	return &Authority{opt: opt, lives: usualLives, every: lookEvery, settled: make(chan struct{})}
 }
 
 // Settled is closed when there is a certificate to show.
@@ -91,7 +92,7 @@ func (a *Authority) KeyPair(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 func (a *Authority) Run(ctx context.Context) {
 	wait := retryAfter
 	for ctx.Err() == nil {
-		next := lookEvery
+		next := a.every
 		if err := a.step(ctx); err != nil {
 			a.log(ctx, err)
 			next, wait = wait, min(2*wait, lookEvery)
