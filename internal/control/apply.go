@@ -7,12 +7,10 @@ import (
 	"maps"
 	"net/netip"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/pierhead/pierhead/internal/admin"
 	"github.com/pierhead/pierhead/internal/dns"
 	"github.com/pierhead/pierhead/internal/l4"
 	"github.com/pierhead/pierhead/internal/listen"
@@ -35,18 +33,24 @@ func (f *findings) problem(o model.Origin, field, value, reason, remedy string) 
 // apply brings what runs to the plan, in an order in which no request ever meets
 // something that is not there yet: endpoints, pools, tables, listeners, balancers, DNS.
 // When only endpoints changed, nothing but the pools is touched.
-func (r *running) apply(p *Plan) *admin.State {
-	found := &findings{listen: map[string]string{}}
+func (r *running) apply(p *Plan) *findings {
+	last := r.plan
+	if last == nil {
+		last = &Plan{}
+	}
 	if r.endpoints != nil {
 		r.endpoints.planned(p)
 	} else {
-		r.pools.SetEndpoints(p.Endpoints)
+		r.pools.SetEndpoints(newEndpoints(last.Endpoints, p.Endpoints))
 	}
-	if !r.failing && r.plan != nil && reflect.DeepEqual(p.Config, r.plan.Config) && reflect.DeepEqual(p.Zones, r.plan.Zones) {
-		r.balancers.Apply(r.balanced(p)) // targets may be endpoints
+	if !r.failing && p.Config == last.Config && model.Identical(p.Zones, last.Zones) {
+		if !model.Identical(p.Endpoints, last.Endpoints) {
+			r.balancers.Apply(r.balanced(p)) // targets may be endpoints
+		}
 		r.plan = p
-		return r.stateOf(p, found)
+		return r.found
 	}
+	found := &findings{listen: map[string]string{}}
 	r.pools.Apply(p.Config.Upstreams, keepAlive(p.Config))
 	var errs []error
 	r.pairs, errs = listen.ParseKeyPairs(p.Config.Certificates, r.pairs)
@@ -59,9 +63,28 @@ func (r *running) apply(p *Plan) *admin.State {
 	r.balance(p, found)
 	r.publish(p, found)
 	r.forget(p)
-	r.plan, r.allocations = p, p.Allocations
+	found.problems = model.SortProblems(found.problems)
+	r.plan, r.found, r.allocations = p, found, p.Allocations
 	r.failing = len(found.listen) > 0
-	return r.stateOf(p, found)
+	return found
+}
+
+// newEndpoints returns the sets that are not those of the last plan. Both lists are
+// sorted by upstream.
+func newEndpoints(last, now []model.EndpointSet) []model.EndpointSet {
+	if model.Identical(last, now) {
+		return nil
+	}
+	var changed []model.EndpointSet
+	for _, s := range now {
+		for len(last) > 0 && last[0].Upstream < s.Upstream {
+			last = last[1:]
+		}
+		if len(last) == 0 || last[0].Upstream != s.Upstream || !model.Identical(last[0].Endpoints, s.Endpoints) {
+			changed = append(changed, s)
+		}
+	}
+	return changed
 }
 
 // expired tells about certificates that clients refuse by now, which no translation
@@ -93,17 +116,23 @@ func keepAlive(c *model.Config) upstream.KeepAlive {
 // compile makes the tables and swaps them in.
 func (r *running) compile(p *Plan, found *findings) {
 	r.outlasts.Sweep()
-	env := routing.Env{Pools: r.pools.Pool, State: r.outlasts}
+	all := time.Since(r.forgotten) > forgetEvery
+	if all {
+		r.forgotten = time.Now()
+	}
+	env := routing.Env{Pools: r.pools.Pool, State: r.outlasts, PoolsVersion: r.pools.Version()}
 	for i := range p.Config.Controllers {
 		c := &p.Config.Controllers[i]
-		table, problems := routing.Compile(c, env)
-		found.problems = append(found.problems, problems...)
 		live := r.tables[c.Name]
 		if live == nil {
 			live = &routing.Live{}
 			r.tables[c.Name] = live
 		}
+		env.Last = live.Load()
+		table, problems := routing.Compile(c, env)
+		found.problems = append(found.problems, problems...)
 		live.Swap(table)
+		r.forgetRoutes(c.Name, env.Last, table, all)
 		if r.servers[c.Name] == nil {
 			r.servers[c.Name] = proxy.New(proxy.Options{
 				Live: live, Client: r.client, Log: r.log(c, found), Version: r.opt.Version, Report: r.errors.report,
@@ -156,11 +185,12 @@ func (r *running) listen(p *Plan, found *findings) {
 	origins := map[string]model.Origin{}
 	for i := range p.Config.Controllers {
 		c := &p.Config.Controllers[i]
-		certs, err := listen.NewCertificates(c, r.pairs)
+		certs, err := r.certificates[c.Name].Renew(c, r.pairs)
 		if err != nil {
 			found.problem(c.Origin, "default-ssl-certificate", c.Settings.DefaultCertificate, err.Error(), "")
 			continue
 		}
+		r.certificates[c.Name] = certs
 		for j := range c.Listeners {
 			l := &c.Listeners[j]
 			name := listenerName(c, l)
@@ -199,10 +229,6 @@ func (r *running) balance(p *Plan, found *findings) {
 
 // balanced says which ports the balancers have, and where each leads now.
 func (r *running) balanced(p *Plan) (desired []l4.Desired) {
-	endpoints := map[string][]netip.AddrPort{}
-	for _, e := range p.Endpoints {
-		endpoints[e.Upstream] = e.Endpoints
-	}
 	for i := range p.Config.LoadBalancers {
 		b := &p.Config.LoadBalancers[i]
 		key := b.Namespace + "/" + b.Name
@@ -216,7 +242,7 @@ func (r *running) balanced(p *Plan) (desired []l4.Desired) {
 				continue
 			}
 			d := l4.Desired{
-				Key: fmt.Sprintf("%s:%d", key, port.Port), Listen: port.Listen, Targets: slices.Clone(endpoints[b.Ports[n].Upstream]),
+				Key: fmt.Sprintf("%s:%d", key, port.Port), Listen: port.Listen, Targets: slices.Clone(p.endpoints(b.Ports[n].Upstream)),
 				Options: l4.Options{ProxyV1: b.ProxyProtocol, Idle: b.IdleTimeout, Sources: b.SourceRanges, Affinity: b.ClientAffinity > 0},
 			}
 			for _, t := range b.Targets {
@@ -232,7 +258,7 @@ func (r *running) balanced(p *Plan) (desired []l4.Desired) {
 
 // publish brings the DNS zones to the plan.
 func (r *running) publish(p *Plan, found *findings) {
-	if r.dns == nil {
+	if r.dns == nil || r.published && model.Identical(p.Zones, r.plan.Zones) {
 		return
 	}
 	var zones []dns.Zone
@@ -243,6 +269,7 @@ func (r *running) publish(p *Plan, found *findings) {
 	if err == nil {
 		_, err = dns.Publish(context.Background(), r.dns, p.Zones, dns.Rules{})
 	}
+	r.published = err == nil
 	if err != nil {
 		found.problem(model.Origin{Kind: "Zone", Name: "all"}, "", "", err.Error(), "the last good records are answered")
 	}
@@ -256,11 +283,30 @@ func (r *running) forget(p *Plan) {
 	}
 	maps.DeleteFunc(r.servers, func(name string, _ *proxy.Server) bool { return !there[name] })
 	maps.DeleteFunc(r.tables, func(name string, _ *routing.Live) bool { return !there[name] })
-	for name, s := range r.servers {
+	maps.DeleteFunc(r.certificates, func(name string, _ *listen.Certificates) bool { return !there[name] })
+}
+
+// forgetEvery is how often the counters of all routes are compared with the table. What
+// was counted for a request that ended after its route had gone goes then.
+const forgetEvery = time.Minute
+
+// forgetRoutes drops the counters of routes that a new table has not.
+func (r *running) forgetRoutes(controller string, before, now *routing.Table, all bool) {
+	server := r.servers[controller]
+	if before == nil || server == nil {
+		return
+	}
+	if all {
 		ids := map[string]bool{}
-		for route := range r.tables[name].Load().Routes() {
+		for route := range now.Routes() {
 			ids[route.ID] = true
 		}
-		s.Forget(func(id string) bool { return ids[id] })
+		server.Forget(func(id string) bool { return ids[id] })
+		return
+	}
+	gone := map[string]bool{}
+	now.Gone(before, func(id string) { gone[id] = true })
+	if len(gone) > 0 {
+		server.Forget(func(id string) bool { return !gone[id] })
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,8 +60,12 @@ type Options struct {
 type Control struct {
 	opt    Options
 	runs   *running
-	state  atomic.Pointer[admin.State]
+	plans  *planner
+	stands atomic.Pointer[standing]
 	serves atomic.Pointer[map[string]*proxy.Server] // by controller, for metrics
+
+	keys   []string         // what Ingresses returned
+	keysOf [][]model.Origin // for these lists
 
 	adminAddr net.Addr
 	cancel    context.CancelFunc
@@ -75,7 +80,8 @@ func Start(ctx context.Context, opt Options) (*Control, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Control{opt: opt, runs: runs}
+	c := &Control{opt: opt, runs: runs, plans: newPlanner(opt.Rules)}
+	c.plans.apart = runs.endpoints != nil
 	ctx, c.cancel = context.WithCancel(ctx)
 	if err := c.startAdmin(ctx); err != nil {
 		c.cancel()
@@ -116,7 +122,7 @@ func Start(ctx context.Context, opt Options) (*Control, error) {
 
 // startAdmin opens the admin address.
 func (c *Control) startAdmin(ctx context.Context) error {
-	c.state.Store(&admin.State{Version: c.opt.Version})
+	c.stands.Store(&standing{version: c.opt.Version})
 	if c.opt.AdminListen == "" {
 		return nil
 	}
@@ -160,11 +166,10 @@ const retryEvery = 2 * time.Second
 // step brings what runs to what the manifests say now.
 func (c *Control) step() {
 	objects, problems := c.opt.Source.Load()
-	plan := Make(objects, problems, c.opt.Rules, c.runs.allocations)
-	state := c.runs.apply(plan)
-	prev := c.state.Load()
-	state.Version, state.Generation, state.Engine = c.opt.Version, prev.Generation+1, string(c.opt.Engine)
-	c.state.Store(state)
+	plan := c.plans.make(objects, problems, c.runs.allocations)
+	stands := c.runs.stands(plan, c.runs.apply(plan))
+	stands.generation = c.stands.Load().generation + 1
+	c.stands.Store(stands)
 	servers := maps.Clone(c.runs.servers)
 	c.serves.Store(&servers)
 	if c.opt.Changed != nil {
@@ -172,23 +177,37 @@ func (c *Control) step() {
 	}
 }
 
-// State returns what stands now. The caller must not change it.
-func (c *Control) State() *admin.State { return c.state.Load() }
+// State returns what stands now. The caller must not change it. It is made when it is
+// first asked for after a change, which takes a while when there are many routes.
+func (c *Control) State() *admin.State { return c.stands.Load().tell() }
+
+// Problems returns those of State, without making the rest of it.
+func (c *Control) Problems() []model.Problem { return c.stands.Load().problems }
+
+// Controllers returns those of State, without making the rest of it.
+func (c *Control) Controllers() []admin.Controller { return c.stands.Load().controllers }
 
 // Metrics returns what answers /metrics, for a process that has an address of its own
 // for it.
 func (c *Control) Metrics() http.Handler { return c.metrics() }
 
 // Ingresses lists the Ingresses that are served, as namespace/name. Only
-// Options.Changed may ask for them.
+// Options.Changed may ask for them, and must not change the list.
 func (c *Control) Ingresses() []string {
-	var keys []string
+	var all [][]model.Origin
 	for i := range c.runs.plan.Config.Controllers {
-		for _, o := range c.runs.plan.Config.Controllers[i].Ingresses {
-			keys = append(keys, o.Namespace+"/"+o.Name)
+		all = append(all, c.runs.plan.Config.Controllers[i].Ingresses)
+	}
+	if slices.EqualFunc(all, c.keysOf, model.Identical) {
+		return c.keys
+	}
+	c.keys, c.keysOf = nil, all
+	for _, list := range all {
+		for _, o := range list {
+			c.keys = append(c.keys, o.Namespace+"/"+o.Name)
 		}
 	}
-	return keys
+	return c.keys
 }
 
 // serving returns the servers of all controllers.
@@ -208,7 +227,7 @@ func (c *Control) DNSAddr() netip.AddrPort { return c.runs.dnsAddr() }
 var errNotReady = errors.New("the first table is not live yet")
 
 func (c *Control) healthy() error {
-	if c.State().Generation == 0 {
+	if c.stands.Load().generation == 0 {
 		return errNotReady
 	}
 	return nil

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -39,22 +40,37 @@ type endpoints struct {
 
 	mu  sync.Mutex
 	ups []model.Upstream
-	of  map[string][]int // upstreams by Service
+	of  map[service][]int // upstreams by Service
 }
 
+// service names a Service.
+type service struct{ namespace, name string }
+
 // planned gives the upstreams of a new plan their endpoints, before anything leads to
-// them.
+// them. Those that were in the last plan have theirs: changes come by themselves.
 func (e *endpoints) planned(p *Plan) {
-	of := make(map[string][]int, len(p.Config.Upstreams))
-	for i, u := range p.Config.Upstreams {
-		key := u.Namespace + "/" + u.Service
-		of[key] = append(of[key], i)
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.ups, e.of = p.Config.Upstreams, of
-	p.Endpoints = e.source.Endpoints(e.ups)
-	e.pools.SetEndpoints(p.Endpoints)
+	last, ups := e.ups, p.Config.Upstreams
+	if model.Identical(last, ups) && e.of != nil {
+		return
+	}
+	e.ups, e.of = ups, make(map[service][]int, len(ups))
+	var fresh []model.Upstream
+	for i := range ups {
+		u := &ups[i]
+		key := service{u.Namespace, u.Service}
+		e.of[key] = append(e.of[key], i)
+		for len(last) > 0 && last[0].Name < u.Name {
+			last = last[1:]
+		}
+		if len(last) == 0 || last[0] != *u {
+			fresh = append(fresh, *u)
+		}
+	}
+	if len(fresh) > 0 {
+		e.pools.SetEndpoints(e.source.Endpoints(fresh))
+	}
 }
 
 // changed gives the upstreams of these Services their endpoints.
@@ -63,7 +79,8 @@ func (e *endpoints) changed(services []string) {
 	defer e.mu.Unlock()
 	var ups []model.Upstream
 	for _, key := range services {
-		for _, i := range e.of[key] {
+		namespace, name, _ := strings.Cut(key, "/")
+		for _, i := range e.of[service{namespace, name}] {
 			ups = append(ups, e.ups[i])
 		}
 	}
@@ -79,15 +96,12 @@ func (e *endpoints) watch(ctx context.Context) error { return e.source.WatchEndp
 // Current returns what stands now with the endpoints of this moment, which State may
 // be behind with.
 func (c *Control) Current() *admin.State {
-	s := c.State()
-	e := c.runs.endpoints
-	if e == nil || e.given.Load() == 0 {
+	stands := c.stands.Load()
+	s := stands.tell()
+	if e := c.runs.endpoints; e == nil || e.given.Load() == 0 || stands.plan == nil {
 		return s
 	}
-	e.mu.Lock()
-	ups := e.ups
-	e.mu.Unlock()
 	now := *s
-	now.Upstreams = upstreamsOf(ups, e.source.Endpoints(ups))
+	now.Upstreams = stands.upstreams()
 	return &now
 }

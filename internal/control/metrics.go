@@ -121,10 +121,10 @@ func (k *collector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (k *collector) collectState(send func(*metric, float64, ...string)) {
-	state := k.c.State()
-	send(mGen, float64(state.Generation))
+	stands := k.c.stands.Load()
+	send(mGen, float64(stands.generation))
 	problems := map[model.Severity]int{}
-	for _, p := range state.Problems {
+	for _, p := range stands.problems {
 		problems[p.Severity]++
 	}
 	for s := model.Info; s <= model.Error; s++ {

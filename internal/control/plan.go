@@ -1,7 +1,9 @@
 package control
 
 import (
+	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/pierhead/pierhead/internal/dns"
 	"github.com/pierhead/pierhead/internal/exchange"
@@ -27,25 +29,68 @@ type Plan struct {
 	Allocations lb.State
 	Zones       []dns.ZoneRecords
 	Problems    []model.Problem
+
+	outside []model.Problem // those of Problems that are about addresses and records
 }
 
 // Make turns objects into a Plan. had is what load balancers hold already, which they
 // keep; problems are those of reading the objects.
 func Make(o *translate.Objects, problems []model.Problem, rules Rules, had lb.State) *Plan {
-	cfg, more := translate.Translate(o, rules.Translate)
-	p := &Plan{Config: cfg, Endpoints: translate.Endpoints(o, cfg)}
-	p.Problems = append(slices.Clone(problems), more...)
+	return newPlanner(rules).make(o, problems, had)
+}
 
-	p.Allocations, _, more = lb.Plan(had, cfg.LoadBalancers, rules.Balancers)
-	p.Problems = append(p.Problems, more...)
+// planner makes one Plan after the other. What has not changed is shared with the last
+// one, and lists that are the same are identical.
+type planner struct {
+	rules Rules
+	apart bool // endpoints do not come with the objects
+	ends  translate.EndpointMemo
+	last  *Plan // nil: none
+}
 
-	zones := rules.Zones
-	if zones == nil {
-		zones = dns.AutoZones(cfg.Names)
+func newPlanner(rules Rules) *planner {
+	rules.Translate.Memo = translate.NewMemo()
+	return &planner{rules: rules}
+}
+
+// make makes the next Plan.
+func (k *planner) make(o *translate.Objects, problems []model.Problem, had lb.State) *Plan {
+	cfg, found := translate.Translate(o, k.rules.Translate)
+	p := &Plan{Config: cfg}
+	if !k.apart {
+		p.Endpoints = k.ends.Endpoints(o, cfg)
 	}
-	p.Zones, more = dns.Desired(cfg.Names, aliases(p.Allocations), zones)
-	p.Problems = model.SortProblems(append(p.Problems, more...))
+	k.outside(p, had)
+	p.Problems = model.MergeProblems(model.MergeProblems(problems, found), p.outside)
+	k.last = p
 	return p
+}
+
+// outside plans addresses and records, unless what they depend on is that of the last
+// Plan.
+func (k *planner) outside(p *Plan, had lb.State) {
+	if l := k.last; l != nil && model.Identical(l.Config.LoadBalancers, p.Config.LoadBalancers) &&
+		model.Identical(l.Config.Names, p.Config.Names) && model.Identical(l.Allocations, had) {
+		p.Allocations, p.Zones, p.outside = l.Allocations, l.Zones, l.outside
+		return
+	}
+	var more []model.Problem
+	p.Allocations, _, p.outside = lb.Plan(had, p.Config.LoadBalancers, k.rules.Balancers)
+	zones := k.rules.Zones
+	if zones == nil {
+		zones = dns.AutoZones(p.Config.Names)
+	}
+	p.Zones, more = dns.Desired(p.Config.Names, aliases(p.Allocations), zones)
+	p.outside = model.MergeProblems(p.outside, more)
+}
+
+// endpoints returns those of one upstream.
+func (p *Plan) endpoints(upstream string) []netip.AddrPort {
+	n, ok := slices.BinarySearchFunc(p.Endpoints, upstream, func(s model.EndpointSet, name string) int { return strings.Compare(s.Upstream, name) })
+	if !ok {
+		return nil
+	}
+	return p.Endpoints[n].Endpoints
 }
 
 // aliases are what DNS names may stand for.

@@ -39,10 +39,14 @@ type running struct {
 	dns       *server.Server // nil: none
 	errors    *errorLog
 
-	plan        *Plan // the last one applied
-	pairs       *listen.KeyPairs
-	allocations lb.State
-	failing     bool // something could not be opened
+	plan         *Plan     // the last one applied
+	found        *findings // while it was
+	pairs        *listen.KeyPairs
+	certificates map[string]*listen.Certificates // by controller
+	allocations  lb.State
+	failing      bool      // something could not be opened
+	published    bool      // the records are those of the plan
+	forgotten    time.Time // when the counters of all routes were last looked through
 }
 
 // newRunning starts the loops and the DNS server, with nothing to serve.
@@ -55,7 +59,7 @@ func newRunning(opt Options) (*running, error) {
 		opt: opt, engine: engine,
 		pools: upstream.NewSet(engine.Loops()), client: upstream.NewClient(engine.Loops()), outlasts: exchange.NewState(),
 		tables: map[string]*routing.Live{}, servers: map[string]*proxy.Server{}, logs: map[string]*proxy.AccessLog{},
-		errors: newErrorLog(opt.Log), listeners: listen.New(engine), balancers: l4.New(engine, l4.Config{}),
+		certificates: map[string]*listen.Certificates{}, forgotten: time.Now(), errors: newErrorLog(opt.Log), listeners: listen.New(engine), balancers: l4.New(engine, l4.Config{}),
 	}
 	if source, ok := opt.Source.(EndpointSource); ok {
 		r.endpoints = &endpoints{source: source, pools: r.pools}

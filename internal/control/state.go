@@ -5,21 +5,91 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pierhead/pierhead/internal/admin"
+	"github.com/pierhead/pierhead/internal/listen"
 	"github.com/pierhead/pierhead/internal/model"
+	"github.com/pierhead/pierhead/internal/routing"
 )
 
-// stateOf tells what a plan became: the plan's values beside what really stands.
-func (r *running) stateOf(p *Plan, found *findings) *admin.State {
+// standing is what stands after one step: the plan's values beside what really came of
+// them. Most of it is told only when somebody asks.
+type standing struct {
+	version, engine string
+	generation      uint64
+	problems        []model.Problem
+	controllers     []admin.Controller
+
+	plan   *Plan
+	found  *findings
+	tables map[string]*routing.Table
+	pairs  *listen.KeyPairs
+	ends   func([]model.Upstream) []model.EndpointSet // nil: those of the plan
+
+	once  sync.Once
+	state *admin.State
+}
+
+// stands says what stands after a plan was applied.
+func (r *running) stands(p *Plan, found *findings) *standing {
+	s := &standing{
+		version: r.opt.Version, engine: string(r.opt.Engine), problems: model.MergeProblems(p.Problems, found.problems),
+		controllers: []admin.Controller{}, plan: p, found: found, pairs: r.pairs, tables: map[string]*routing.Table{},
+	}
+	if r.endpoints != nil {
+		s.ends = r.endpoints.source.Endpoints
+	}
+	for name, live := range r.tables {
+		s.tables[name] = live.Load()
+	}
+	for i := range p.Config.Controllers {
+		s.controllers = append(s.controllers, r.controller(&p.Config.Controllers[i], found))
+	}
+	return s
+}
+
+// controller tells where a controller listens.
+func (r *running) controller(c *model.Controller, found *findings) admin.Controller {
+	row := admin.Controller{Name: c.Name}
+	for _, l := range c.Listeners {
+		name := listenerName(c, &l)
+		text := ""
+		if at, ok := r.listeners.Addr(name); ok {
+			text = at.String()
+		}
+		if failed := found.listen[name]; failed != "" {
+			row.Error += l.Name + ": " + failed + " "
+		}
+		if l.TLS {
+			row.HTTPS = text
+		} else {
+			row.HTTP = text
+		}
+	}
+	return row
+}
+
+// tell returns all of it. Any goroutine may call it.
+func (s *standing) tell() *admin.State {
+	s.once.Do(func() { s.state = s.make() })
+	return s.state
+}
+
+// make makes all of it.
+func (st *standing) make() *admin.State {
 	s := &admin.State{
-		LoadBalancers: []admin.LoadBalancer{}, Records: []admin.Record{}, Controllers: []admin.Controller{}, Routes: []admin.Route{},
+		Version: st.version, Engine: st.engine, Generation: st.generation, Controllers: st.controllers, Problems: st.problems,
+		LoadBalancers: []admin.LoadBalancer{}, Records: []admin.Record{}, Routes: []admin.Route{},
 		Ingresses: []admin.Ingress{}, Upstreams: []admin.Upstream{}, Certificates: []admin.Certificate{},
-		Problems: model.SortProblems(append(slices.Clone(p.Problems), found.problems...)),
 	}
 	if s.Problems == nil {
 		s.Problems = []model.Problem{}
+	}
+	p := st.plan
+	if p == nil {
+		return s
 	}
 	addresses := map[string][]string{}
 	for _, a := range p.Allocations {
@@ -28,7 +98,7 @@ func (r *running) stateOf(p *Plan, found *findings) *admin.State {
 			l.Addresses = append(l.Addresses, a.Address.String())
 		}
 		for _, port := range a.Ports {
-			l.Ports = append(l.Ports, admin.LoadBalancerPort{Port: port.Port, Listen: port.Listen.String(), Error: found.listen[port.Listen.String()]})
+			l.Ports = append(l.Ports, admin.LoadBalancerPort{Port: port.Port, Listen: port.Listen.String(), Error: st.found.listen[port.Listen.String()]})
 		}
 		addresses[a.Key()] = l.Addresses
 		s.LoadBalancers = append(s.LoadBalancers, l)
@@ -38,11 +108,11 @@ func (r *running) stateOf(p *Plan, found *findings) *admin.State {
 			s.Records = append(s.Records, admin.Record{Zone: z.Zone.Name, View: string(z.Zone.Kind), Name: rec.Name, Type: rec.Type, Values: rec.Values, Owner: rec.For})
 		}
 	}
-	r.controllers(s, p, found, addresses)
-	s.Upstreams = upstreamsOf(p.Config.Upstreams, p.Endpoints)
+	st.routes(s, addresses)
+	s.Upstreams = st.upstreams()
 	for _, c := range p.Config.Certificates {
 		cert := admin.Certificate{Name: c.Name, Names: c.Names, Origin: c.Origin.String()}
-		if leaf := r.pairs.Get(c.Name); leaf != nil && leaf.Leaf != nil {
+		if leaf := st.pairs.Get(c.Name); leaf != nil && leaf.Leaf != nil {
 			cert.NotAfter = leaf.Leaf.NotAfter.UTC().Format(time.RFC3339)
 		}
 		s.Certificates = append(s.Certificates, cert)
@@ -50,31 +120,21 @@ func (r *running) stateOf(p *Plan, found *findings) *admin.State {
 	return s
 }
 
-// controllers tells where controllers listen, what their tables hold, and which
-// addresses the Ingresses are published by.
-func (r *running) controllers(s *admin.State, p *Plan, found *findings, addresses map[string][]string) {
+// upstreams tells the endpoints of every upstream.
+func (st *standing) upstreams() []admin.Upstream {
+	ups, given := st.plan.Config.Upstreams, st.plan.Endpoints
+	if st.ends != nil {
+		given = st.ends(ups)
+	}
+	return upstreamsOf(ups, given)
+}
+
+// routes tells what the tables hold and which addresses the Ingresses are published by.
+func (st *standing) routes(s *admin.State, addresses map[string][]string) {
 	published := map[string][]string{}
-	for i := range p.Config.Controllers {
-		c := &p.Config.Controllers[i]
-		row := admin.Controller{Name: c.Name}
-		for _, l := range c.Listeners {
-			name := listenerName(c, &l)
-			text := ""
-			if at, ok := r.listeners.Addr(name); ok {
-				text = at.String()
-			}
-			if failed := found.listen[name]; failed != "" {
-				row.Error += l.Name + ": " + failed + "; "
-			}
-			if l.TLS {
-				row.HTTPS = text
-			} else {
-				row.HTTP = text
-			}
-		}
-		row.Error = strings.TrimSuffix(row.Error, "; ")
-		s.Controllers = append(s.Controllers, row)
-		for route := range r.tables[c.Name].Load().Routes() {
+	for i := range st.plan.Config.Controllers {
+		c := &st.plan.Config.Controllers[i]
+		for route := range st.tables[c.Name].Routes() {
 			names := []string{}
 			for _, pol := range route.Policies {
 				names = append(names, pol.PolicyName())

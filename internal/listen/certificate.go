@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pierhead/pierhead/internal/model"
@@ -17,17 +18,23 @@ import (
 type KeyPairs struct {
 	byName   map[string]*tls.Certificate
 	byDigest map[string]*tls.Certificate
+	certs    []model.Certificate // what they were parsed from
+	errs     []error
 }
 
 // ParseKeyPairs parses the certificates of a configuration. Those that prev holds
 // already, told by their digest, are not parsed again; prev may be nil. A
-// certificate that is no key pair is left out, and its error says why.
+// certificate that is no key pair is left out, and its error says why. The same list
+// as that of prev, not only an equal one, gives prev.
 func ParseKeyPairs(certs []model.Certificate, prev *KeyPairs) (*KeyPairs, []error) {
+	if prev != nil && model.Identical(certs, prev.certs) {
+		return prev, prev.errs
+	}
 	k := &KeyPairs{
+		certs:    certs,
 		byName:   make(map[string]*tls.Certificate, len(certs)),
 		byDigest: make(map[string]*tls.Certificate, len(certs)),
 	}
-	var errs []error
 	for i := range certs {
 		c := &certs[i]
 		digest := digestOf(c)
@@ -38,14 +45,14 @@ func ParseKeyPairs(certs []model.Certificate, prev *KeyPairs) (*KeyPairs, []erro
 		if pair == nil {
 			p, err := parseKeyPair(c)
 			if err != nil {
-				errs = append(errs, err)
+				k.errs = append(k.errs, err)
 				continue
 			}
 			pair = p
 		}
 		k.byName[c.Name], k.byDigest[digest] = pair, pair
 	}
-	return k, errs
+	return k, k.errs
 }
 
 // Get returns the key pair of that name, or nil.
@@ -81,6 +88,39 @@ type Certificates struct {
 	exact    map[string]*tls.Certificate
 	wild     map[string]*tls.Certificate // by parent: ".example.org" for "*.example.org"
 	fallback *tls.Certificate
+	made     bool // fallback was made at start
+
+	hosts []model.Host // what they were made from; whoever calls Renew has it
+	pairs *KeyPairs
+}
+
+// Renew returns what NewCertificates returns, which is c where it would be the same; c
+// may be nil.
+func (c *Certificates) Renew(ctl *model.Controller, pairs *KeyPairs) (*Certificates, error) {
+	if c == nil || c.pairs != pairs || !sameNames(c.hosts, ctl.Hosts) {
+		return NewCertificates(ctl, pairs)
+	}
+	if fallback := pairs.Get(ctl.Settings.DefaultCertificate); fallback != nil && fallback != c.fallback || fallback == nil && !c.made {
+		return NewCertificates(ctl, pairs)
+	}
+	c.hosts = ctl.Hosts // the old list goes
+	return c, nil
+}
+
+// sameNames tells whether two lists of hosts get the same certificates.
+func sameNames(a, b []model.Host) bool {
+	if model.Identical(a, b) {
+		return true
+	}
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].Name != b[i].Name || a[i].Certificate != b[i].Certificate || !slices.Equal(a[i].Aliases, b[i].Aliases) {
+			return false
+		}
+	}
+	return true
 }
 
 // NewCertificates gives every host of a controller the certificate it names. A host
@@ -89,17 +129,20 @@ type Certificates struct {
 // certificate when that covers the alias.
 func NewCertificates(ctl *model.Controller, pairs *KeyPairs) (*Certificates, error) {
 	fallback := pairs.Get(ctl.Settings.DefaultCertificate)
-	if fallback == nil {
-		made, err := madeAtStart()
-		if err != nil {
+	made := fallback == nil
+	if made {
+		var err error
+		if fallback, err = madeAtStart(); err != nil {
 			return nil, err
 		}
-		fallback = made
 	}
 	c := &Certificates{
-		exact:    map[string]*tls.Certificate{},
+		exact:    make(map[string]*tls.Certificate, len(ctl.Hosts)),
 		wild:     map[string]*tls.Certificate{},
 		fallback: fallback,
+		made:     made,
+		hosts:    ctl.Hosts,
+		pairs:    pairs,
 	}
 	for i := range ctl.Hosts {
 		h := &ctl.Hosts[i]

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -239,4 +240,41 @@ func TestProxyProtocol(t *testing.T) {
 			t.Errorf("from somebody who is not trusted: %q", body)
 		}
 	})
+}
+
+// TestRenew: certificates are the same as long as nothing about them changed, and new
+// ones when it did.
+func TestRenew(t *testing.T) {
+	one, two := pair(t, "one", false, "a.example.com"), pair(t, "two", false, "a.example.com")
+	list := []model.Certificate{one, two}
+	pairs, _ := listen.ParseKeyPairs(list, nil)
+	if again, _ := listen.ParseKeyPairs(list, pairs); again != pairs {
+		t.Error("the same list is parsed again")
+	}
+	ctl := &model.Controller{Hosts: []model.Host{{Name: "a.example.com", Certificate: "one"}, {Name: "b.example.com", Aliases: []string{"c.example.com"}}}}
+	had, err := (*listen.Certificates)(nil).Renew(ctl, pairs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string]func(*model.Controller){
+		"the default certificate": func(c *model.Controller) { c.Settings.DefaultCertificate = "two" },
+		"the certificate":         func(c *model.Controller) { c.Hosts[0].Certificate = "two" },
+		"an alias":                func(c *model.Controller) { c.Hosts[1].Aliases = nil },
+		"a host":                  func(c *model.Controller) { c.Hosts = c.Hosts[:1] },
+	} {
+		next := *ctl
+		next.Hosts = slices.Clone(ctl.Hosts)
+		if same, _ := had.Renew(&next, pairs); same != had {
+			t.Errorf("%s: made anew before anything changed", what)
+		}
+		next.Hosts = slices.Clone(ctl.Hosts)
+		change(&next)
+		if same, _ := had.Renew(&next, pairs); same == had {
+			t.Errorf("%s changed, and the certificates did not", what)
+		}
+	}
+	other, _ := listen.ParseKeyPairs([]model.Certificate{one, two}, pairs)
+	if same, _ := had.Renew(ctl, other); same == had {
+		t.Error("the key pairs changed, and the certificates did not")
+	}
 }

@@ -30,8 +30,7 @@ func (k *compiler) shared(m *model.Host) *host {
 // one, and nothing else that counts for the routes differs. Aliases and certificate do
 // not.
 func sameRoutes(a, b *model.Host) bool {
-	return len(a.Routes) == len(b.Routes) && (len(a.Routes) == 0 || &a.Routes[0] == &b.Routes[0]) &&
-		a.Name == b.Name && a.TLS == b.TLS && a.Regex == b.Regex && a.Origin == b.Origin
+	return model.Identical(a.Routes, b.Routes) && a.Name == b.Name && a.TLS == b.TLS && a.Regex == b.Regex && a.Origin == b.Origin
 }
 
 // hasPools tells whether the pools of a host are those of their names now.

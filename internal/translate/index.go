@@ -27,6 +27,7 @@ type member struct {
 	*entry[ingress]
 	tls   bool // it has TLS entries
 	alias bool // it may give the host aliases
+	regex bool // it may make the paths of the host regular expressions
 }
 
 func newIndex() index {
@@ -50,7 +51,7 @@ func (x *index) replace(had, now *entry[ingress]) {
 // each changes every list that the Ingress belongs to.
 func (x *index) each(e *entry[ingress], change func([]member, member) []member) {
 	names := aliasesOf(e.value)
-	m := member{entry: e, tls: len(e.value.Spec.TLS) > 0, alias: len(names) > 0}
+	m := member{entry: e, tls: len(e.value.Spec.TLS) > 0, alias: len(names) > 0, regex: hasNote(e.value, "/use-regex") || hasNote(e.value, "/rewrite-target")}
 	for _, host := range hostsOf(e.value) {
 		keep(x.hosts, host, change(x.hosts[host], m))
 	}
@@ -144,4 +145,14 @@ func aliasesOf(in *networkingv1.Ingress) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// hasNote tells whether an Ingress has an annotation of a name, whatever its prefix.
+func hasNote(in *networkingv1.Ingress, name string) bool {
+	for key := range in.Annotations {
+		if strings.HasSuffix(key, name) {
+			return true
+		}
+	}
+	return false
 }

@@ -162,8 +162,3 @@ func settle[T any](had, has T) T {
 	}
 	return has
 }
-
-// identical tells whether two lists are one.
-func identical[T any](a, b []T) bool {
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
-}

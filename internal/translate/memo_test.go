@@ -250,11 +250,11 @@ func TestOneOfMany(t *testing.T) {
 		one = min(one, cpu(t)-start)
 		differ := 0
 		for i := range has.Controllers[0].Hosts {
-			if !identical(has.Controllers[0].Hosts[i].Routes, had.Controllers[0].Hosts[i].Routes) {
+			if !model.Identical(has.Controllers[0].Hosts[i].Routes, had.Controllers[0].Hosts[i].Routes) {
 				differ++
 			}
 		}
-		if differ != 1 || !identical(has.Upstreams, had.Upstreams) {
+		if differ != 1 || !model.Identical(has.Upstreams, had.Upstreams) {
 			t.Fatalf("%d hosts have other routes, want 1", differ)
 		}
 		had = has

@@ -140,22 +140,32 @@ func (c *controller) serves(o *Objects, e *entry[ingress], opt Options) (policy.
 	return result, !result.Reject
 }
 
-// Problems returns what Translate would say of the Ingress if it was stored, and how
-// many Ingresses were looked at to know.
-func (v *Review) Problems() ([]model.Problem, int) {
+// Nearby is what comes of an Ingress and of those that decide what is said of it.
+type Nearby struct {
+	Problems  []model.Problem // of the Ingress, as Translate of all objects would tell them
+	Config    *model.Config   // of these Ingresses alone
+	Ingresses int             // how many there are
+}
+
+// Problems looks at the Ingress as it would be served.
+func (v *Review) Problems() Nearby {
 	near := *v.added
 	near.ingresses = v.near()
-	r := &report{}
-	near.repeated(r)
-	near.outdated(r)
-	m := NewMemo()
-	m.begin(&near, v.opt)
-	m.build(&near, controllers(&near, v.opt, &report{}), v.opt, r)
-	m.telling.tell(r.told())
-	own := slices.DeleteFunc(m.telling.end(), func(p model.Problem) bool {
-		return p.Origin.Kind != "Ingress" || p.Origin.Namespace != v.e.id.namespace || p.Origin.Name != v.e.id.name
-	})
-	return own, len(near.ingresses)
+	opt := v.opt
+	opt.Memo = nil // that is for all objects
+	cfg, problems := Translate(&near, opt)
+	return Nearby{Problems: v.Own(problems), Config: cfg, Ingresses: len(near.ingresses)}
+}
+
+// Own leaves the problems of the Ingress.
+func (v *Review) Own(problems []model.Problem) []model.Problem {
+	var own []model.Problem
+	for _, p := range problems {
+		if p.Origin.Kind == "Ingress" && p.Origin.Namespace == v.e.id.namespace && p.Origin.Name == v.e.id.name {
+			own = append(own, p)
+		}
+	}
+	return own
 }
 
 // Stored tells whether an Ingress of the name is among the objects.

@@ -155,7 +155,7 @@ func others() []runtime.Object {
 // that is new or changed is what Translate says of it once it is stored.
 func TestReviewSaysWhatTranslateSays(t *testing.T) {
 	told := map[string]int{}
-	for seed := range uint64(800) {
+	for seed := range uint64(6000) {
 		r := random{rand.New(rand.NewPCG(seed, 3)), seed%2 == 0}
 		opt, workloads := r.controllersOf()
 		o := NewObjects()
@@ -166,13 +166,17 @@ func TestReviewSaysWhatTranslateSays(t *testing.T) {
 			must(t, o.Add(r.ingress(fmt.Sprint("i", n)), Place{}))
 		}
 		in := r.ingress(fmt.Sprint("i", r.IntN(10)))
-		got, looked := o.Review(in, opt, Further{}).Problems()
-		if looked > len(o.ingresses)+1 {
-			t.Errorf("seed %d: %d Ingresses were looked at, there are %d", seed, looked, len(o.ingresses))
+		near := o.Review(in, opt, Further{}).Problems()
+		got := near.Problems
+		if near.Ingresses > len(o.ingresses)+1 {
+			t.Errorf("seed %d: %d Ingresses were looked at, there are %d", seed, near.Ingresses, len(o.ingresses))
 		}
 
 		must(t, o.Add(in, Place{}))
-		_, all := Translate(o, opt)
+		cfg, all := Translate(o, opt)
+		if a, b := routesOf(cfg, in), routesOf(near.Config, in); !maps.Equal(a, b) {
+			t.Errorf("seed %d: the routes are %v, the Review has %v", seed, a, b)
+		}
 		want := slices.DeleteFunc(all, func(p model.Problem) bool {
 			return p.Origin.Kind != "Ingress" || p.Origin.Namespace != in.Namespace || p.Origin.Name != in.Name
 		})
@@ -186,6 +190,22 @@ func TestReviewSaysWhatTranslateSays(t *testing.T) {
 	if len(told) < 40 {
 		t.Errorf("only %d different problems came up: the objects are too tame", len(told))
 	}
+}
+
+// routesOf lists the routes of an Ingress, and whether their paths are regular
+// expressions.
+func routesOf(cfg *model.Config, in *networkingv1.Ingress) map[string]bool {
+	routes := map[string]bool{}
+	for _, c := range cfg.Controllers {
+		for _, h := range c.Hosts {
+			for _, r := range h.Routes {
+				if r.Namespace == in.Namespace && r.Ingress == in.Name && !r.Implicit {
+					routes[r.ID] = h.Regex
+				}
+			}
+		}
+	}
+	return routes
 }
 
 func problemLines(ps []model.Problem) []string {
@@ -305,7 +325,7 @@ func TestReviewNearness(t *testing.T) {
 		for _, in := range c.stored {
 			must(t, o.Add(in, Place{}))
 		}
-		got, _ := o.Review(c.in, Options{ForeignBalancers: true, Default: &Default{Flags: DefaultFlags()}}, Further{}).Problems()
+		got := o.Review(c.in, Options{ForeignBalancers: true, Default: &Default{Flags: DefaultFlags()}}, Further{}).Problems().Problems
 		if (len(got) > 0) != c.told {
 			t.Errorf("%s: told %v, want a problem: %v", what, got, c.told)
 		}

@@ -150,12 +150,12 @@ func settleController(had, has model.Controller) model.Controller {
 
 // sameConfig tells whether two Configs hold the same lists.
 func sameConfig(a, b *model.Config) bool {
-	return slices.EqualFunc(a.Controllers, b.Controllers, sameController) && identical(a.Upstreams, b.Upstreams) &&
-		identical(a.Certificates, b.Certificates) && identical(a.LoadBalancers, b.LoadBalancers) && identical(a.Names, b.Names)
+	return slices.EqualFunc(a.Controllers, b.Controllers, sameController) && model.Identical(a.Upstreams, b.Upstreams) &&
+		model.Identical(a.Certificates, b.Certificates) && model.Identical(a.LoadBalancers, b.LoadBalancers) && model.Identical(a.Names, b.Names)
 }
 
 func sameController(a, b model.Controller) bool {
-	return identical(a.Hosts, b.Hosts) && identical(a.Ingresses, b.Ingresses) && identical(a.Listeners, b.Listeners) && a.Origin == b.Origin
+	return model.Identical(a.Hosts, b.Hosts) && model.Identical(a.Ingresses, b.Ingresses) && model.Identical(a.Listeners, b.Listeners) && a.Origin == b.Origin
 }
 
 // publishedBy returns the Service of --publish-service. One that is missing is told.
