@@ -72,6 +72,7 @@ type controller struct {
 	source    *kube.Source
 	publisher *publish.Publisher
 	known     map[string]bool // problems that were logged
+	told      []model.Problem // what changed was last told
 }
 
 func runController(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -229,10 +230,14 @@ func hasIPv6() bool {
 // changed tells of a change that was applied: the log what is newly wrong, the
 // publisher what it should tell owners.
 func (c *controller) changed(running *control.Control) {
-	s := running.State()
-	c.publisher.Tell(running.Ingresses(), s.Problems)
+	problems := running.Problems()
+	c.publisher.Tell(running.Ingresses(), problems)
+	if model.Identical(problems, c.told) {
+		return
+	}
+	c.told = problems
 	now := map[string]bool{}
-	for _, p := range s.Problems {
+	for _, p := range problems {
 		if p.Severity == model.Info {
 			continue
 		}

@@ -104,7 +104,7 @@ func (h *health) check() error {
 	case s == nil:
 		return errors.New(h.waiting())
 	}
-	for _, c := range s.control.State().Controllers {
+	for _, c := range s.control.Controllers() {
 		if c.Error != "" {
 			return errors.New(c.Error)
 		}
