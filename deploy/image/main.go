@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 )
 
@@ -47,7 +49,7 @@ func run(opt options, to string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := layout.Write(to, index); err != nil {
+	if err := write(to, index, opt.version); err != nil {
 		return err
 	}
 	digest, err := index.Digest()
@@ -55,6 +57,16 @@ func run(opt options, to string) error {
 		fmt.Println(digest)
 	}
 	return err
+}
+
+// write makes an OCI image layout that holds one image of this name, for all its
+// architectures: tools find it without being told which.
+func write(to string, index v1.ImageIndex, name string) error {
+	dir, err := layout.Write(to, empty.Index)
+	if err != nil {
+		return err
+	}
+	return dir.AppendIndex(index, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": name}))
 }
 
 // sourceDate reads SOURCE_DATE_EPOCH; without it an image is of 1970, as is usual.
