@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -122,32 +121,17 @@ func build(t *testing.T, dir string) rendered {
 	return out
 }
 
-// TestKustomize holds that the base gives the same objects, and that an overlay moves
-// everything that names the namespace to another.
+// TestKustomize holds that the base gives the same objects.
 func TestKustomize(t *testing.T) {
 	base := build(t, manifestsDir)
-	if want := plainObjects(t); len(base.objects) != len(want) {
+	want := plainObjects(t)
+	if len(base.objects) != len(want) {
 		t.Errorf("the base has %d objects, the manifests have %d", len(base.objects), len(want))
 	}
-	dir, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
+	for _, o := range want {
+		if !slices.ContainsFunc(base.objects, func(p object) bool { return p.String() == o.String() && p.text == o.text }) {
+			t.Errorf("%s is not in the base, or another", o)
+		}
 	}
-	// kustomize takes relative paths only.
-	if err := os.CopyFS(filepath.Join(dir, "base"), os.DirFS(manifestsDir)); err != nil {
-		t.Fatal(err)
-	}
-	overlay := "namespace: edge\nresources: [../base]\nimages:\n- {name: ghcr.io/pierhead/pierhead, newName: mirror.example.com/pierhead, newTag: 0.1.0}\nreplicas:\n- {name: pierhead-controller, count: 3}\n"
-	if err := os.MkdirAll(filepath.Join(dir, "edge"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "edge", "kustomization.yaml"), []byte(overlay), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	out := build(t, filepath.Join(dir, "edge"))
-	strict(t, out)
-	if text := out.manifest(); strings.Contains(text, "namespace: pierhead\n") || !strings.Contains(text, "image: mirror.example.com/pierhead:0.1.0\n") || !strings.Contains(text, "replicas: 3\n") {
-		t.Errorf("the overlay makes\n%s", text)
-	}
-	find[corev1.Namespace](t, out, "Namespace", "edge")
+	find[corev1.Namespace](t, base, "Namespace", "pierhead")
 }

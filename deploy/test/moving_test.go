@@ -44,15 +44,12 @@ func theirs(t *testing.T, name string, v values) rendered {
 	return out
 }
 
-// takeOver are the values that docs/install.md tells to set when the chart is changed.
-var takeOver = values{"nameOverride": "ingress-nginx"}
-
 // TestTakesOverARelease holds that a release of ingress-nginx can become one of Pierhead:
 // what it has stays, by kind and name, and what cannot be changed is the same.
 func TestTakesOverARelease(t *testing.T) {
 	for _, name := range []string{"ingress-nginx", "edge"} {
 		old := theirs(t, name, with("controller.metrics.enabled", true, "defaultBackend.enabled", true, "tcp", values{"9000": "shop/queue:9000"}))
-		ours := mustRender(t, release{name: name, namespace: "ingress", values: merged(takeOver,
+		ours := mustRender(t, release{name: name, namespace: "ingress", values: merged(takeOver(t),
 			with("controller.metrics.enabled", true, "defaultBackend.enabled", true, "tcp", values{"9000": "shop/queue:9000"}))})
 		if len(old.objects) < 15 {
 			t.Fatalf("ingress-nginx's chart makes %d objects only", len(old.objects))
@@ -111,7 +108,7 @@ func TestRefusesToLoseTheAddress(t *testing.T) {
 	if _, err := render(r); err == nil || !strings.Contains(err.Error(), "nameOverride=ingress-nginx") {
 		t.Errorf("error is %v, which does not tell what to set", err)
 	}
-	r.values = takeOver
+	r.values = takeOver(t)
 	if _, err := render(r); err != nil {
 		t.Errorf("with the names kept: %v", err)
 	}
@@ -175,21 +172,17 @@ func TestFlags(t *testing.T) {
 	})
 }
 
-// onlyTheImage are the values that docs/install.md tells to set when ingress-nginx's chart
-// stays. The tag is any that the chart takes: the digest counts.
-var onlyTheImage = with("controller.image.registry", "ghcr.io", "controller.image.image", "pierhead/pierhead", "controller.image.digest", "sha256:"+strings.Repeat("0", 64))
-
 // TestOnlyTheImage holds that ingress-nginx's own objects run Pierhead's image: the words
 // of its container are taken, and its roles are enough.
 func TestOnlyTheImage(t *testing.T) {
-	out := theirs(t, "edge", onlyTheImage)
+	out := theirs(t, "edge", onlyTheImage(t))
 	c := podTemplates(t, out)["Deployment ingress/edge-ingress-nginx-controller"].Spec.Containers[0]
 	if !strings.HasPrefix(c.Image, "ghcr.io/pierhead/pierhead:") || !strings.HasSuffix(c.Image, "@sha256:"+strings.Repeat("0", 64)) || len(c.Command) != 0 || c.Args[0] != "/nginx-ingress-controller" {
 		t.Fatalf("the container is %s %q %q", c.Image, c.Command, c.Args)
 	}
 	starts(t, slices.Clone(c.Args)) // the image's entrypoint comes before them
 	given := rights(t, out)
-	ours := mustRender(t, release{name: "edge", namespace: "ingress", values: merged(takeOver, with("controller.admissionWebhooks.patch.enabled", false))})
+	ours := mustRender(t, release{name: "edge", namespace: "ingress", values: merged(takeOver(t), with("controller.admissionWebhooks.patch.enabled", false))})
 	for right := range rights(t, ours) {
 		if !given[right] {
 			t.Errorf("Pierhead may need to %s, which ingress-nginx's roles do not allow", right)
