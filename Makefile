@@ -7,20 +7,24 @@
 # make build     bin/pierhead
 # make cluster   a real Kubernetes control plane for kubectl, without containers (Linux, root; e2e/README.md)
 # make e2e       the tests that need one
+# make deploy-test  the Helm chart, the manifests and the image
+# make image     the container image for two architectures, as an OCI layout: dist/image
+# make chart     the Helm chart as an archive: dist
 
 GO       ?= go
 FUZZTIME ?= 20s
 
+.PHONY: deploy-test image chart
 .PHONY: test unit race fuzz bench update build tools check cross arm64 demo cluster e2e
 
-test: tools check unit race cross arm64 demo
+test: tools check unit race cross arm64 demo deploy-test
 	@echo "all tests passed"
 
 tools:
 	@./.ci/tools
 
 check:
-	@out=$$(gofmt -l cmd internal bench); if [ -n "$$out" ]; then echo "not gofmt'd: $$out"; exit 1; fi
+	@out=$$(gofmt -l cmd internal bench deploy); if [ -n "$$out" ]; then echo "not gofmt'd: $$out"; exit 1; fi
 	$(GO) vet ./...
 
 unit:
@@ -31,7 +35,7 @@ race:
 
 cross:
 	GOOS=linux GOARCH=arm64 $(GO) vet ./...
-	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/pierhead
+	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) build -trimpath -o /dev/null ./cmd/pierhead
 	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/pierhead
 
 # The packages that touch the system or count bytes, run for another processor.
@@ -50,6 +54,7 @@ bench:
 
 update:
 	$(GO) test ./cmd/pierhead ./internal/control ./internal/exchange ./internal/policy ./internal/translate -update
+	$(GO) -C deploy/test test . -update
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/pierhead ./cmd/pierhead
@@ -60,3 +65,20 @@ cluster:
 e2e:
 	@out=$$(gofmt -l e2e); if [ -n "$$out" ]; then echo "not gofmt'd: $$out"; exit 1; fi
 	cd e2e && $(GO) vet ./... && E2E=1 $(GO) test -timeout 60m ./...
+
+# Go modules of their own, with Helm and the libraries for images: a change of Pierhead
+# alone does not need them. The image is compiled with -trimpath, which "cross" shares for
+# one of two architectures.
+deploy-test:
+	$(GO) -C deploy/test vet ./...
+	$(GO) -C deploy/test test -timeout 10m ./...
+	$(GO) -C deploy/image vet ./...
+	$(GO) -C deploy/image test -timeout 20m ./...
+
+image:
+	@rm -rf dist/image && mkdir -p dist
+	@$(GO) -C deploy/image run . -o ../../dist/image -revision "$$(git rev-parse HEAD)"
+
+chart:
+	@mkdir -p dist
+	@$(GO) -C deploy/test run ./pack ../chart/pierhead ../../dist
