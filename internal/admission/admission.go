@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/pierhead/pierhead/internal/model"
 	"github.com/pierhead/pierhead/internal/translate"
 )
 
@@ -32,6 +33,9 @@ type Options struct {
 	// Fetch returns the content that an Ingress refers to, as far as the objects of View
 	// do not hold it; what does not exist is left out. It may be nil.
 	Fetch func(ctx context.Context, refs translate.References) translate.Further
+	// Compile makes of a Config what serves requests and returns what is wrong with it. It
+	// may change the Config. It may be nil.
+	Compile func(*model.Config) []model.Problem
 	// DeepInspect refuses hosts, paths and names of Secrets that could do harm in a
 	// configuration file.
 	DeepInspect bool

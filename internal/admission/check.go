@@ -55,13 +55,19 @@ func (s *Server) check(ctx context.Context, in *networkingv1.Ingress) (v verdict
 			further = s.opt.Fetch(ctx, refs)
 		}
 	}
-	var problems []model.Problem
+	var r *translate.Review
+	var near translate.Nearby
 	s.opt.View(func(o *translate.Objects) {
-		r := o.Review(in, s.opt.Translate, further)
+		r = o.Review(in, s.opt.Translate, further)
 		v.denied = cmp.Or(refused(r.Refused()), overlap(in, r))
-		problems, v.looked = r.Problems()
+		near = r.Problems()
 	})
-	v.warnings = warnings(in, problems)
+	problems := near.Problems
+	if s.opt.Compile != nil {
+		problems = append(problems, r.Own(s.opt.Compile(near.Config))...)
+	}
+	v.looked = near.Ingresses
+	v.warnings = warnings(in, model.SortProblems(problems))
 	return v
 }
 

@@ -14,7 +14,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/pierhead/pierhead/internal/exchange"
+	"github.com/pierhead/pierhead/internal/model"
+	"github.com/pierhead/pierhead/internal/routing"
 	"github.com/pierhead/pierhead/internal/translate"
+	"github.com/pierhead/pierhead/internal/upstream"
 )
 
 type edit = func(*networkingv1.Ingress)
@@ -292,6 +296,40 @@ func TestFetch(t *testing.T) {
 	ask(t, s, made("new", "a.example.com", "/"))
 	if len(asked) != 1 {
 		t.Errorf("asked for %v", asked)
+	}
+}
+
+// TestCompile: what only compiling finds is told too, also where another Ingress makes
+// the paths of the host regular expressions.
+func TestCompile(t *testing.T) {
+	compile := func(o *Options) {
+		o.Compile = func(cfg *model.Config) (all []model.Problem) {
+			pools := upstream.NewSet(nil)
+			defer pools.Close()
+			pools.Apply(cfg.Upstreams, upstream.DefaultKeepAlive)
+			for i := range cfg.Controllers {
+				_, problems := routing.Compile(&cfg.Controllers[i], routing.Env{Pools: pools.Pool, State: exchange.NewState()})
+				all = append(all, problems...)
+			}
+			return all
+		}
+	}
+	s := serverOf(objects(t, made("stored", "regex.example.com", "/x(?!y)", note("use-regex", "true"), pathType("ImplementationSpecific"))), compile)
+	for what, c := range map[string]struct {
+		in   *networkingv1.Ingress
+		told int
+	}{
+		"a look-ahead":                     {made("new", "a.example.com", "/a(?!b)", note("use-regex", "true"), pathType("ImplementationSpecific")), 1},
+		"a good pattern":                   {made("new", "a.example.com", "/a(b|c)", note("use-regex", "true"), pathType("ImplementationSpecific")), 0},
+		"no pattern":                       {made("new", "a.example.com", "/a(?!b)", pathType("ImplementationSpecific")), 0},
+		"a pattern by another Ingress":     {made("new", "regex.example.com", "/a(?!b)", pathType("ImplementationSpecific")), 1},
+		"another's pattern is another's":   {made("new", "regex.example.com", "/a", pathType("ImplementationSpecific")), 0},
+		"refused, and what is told is all": {made("new", "regex.example.com", "/x(?!y)", pathType("ImplementationSpecific")), 1},
+	} {
+		a := ask(t, s, c.in)
+		if len(a.Warnings) != c.told {
+			t.Errorf("%s: %q, want %d", what, a.Warnings, c.told)
+		}
 	}
 }
 

@@ -10,17 +10,17 @@ import (
 // it. The hosts are made by the rule "the first one is heard", so of the many that may
 // share a host only the first that has something to say is taken along.
 func (v *Review) near() set[ingress] {
-	n := &nearby{v: v, found: set[ingress]{}}
+	n := &nearby{v: v, found: set[ingress]{}, known: map[string]bool{}}
 	aliases := aliasesOf(v.e.value)
 	n.own = pathsOf(v.e.value)
 	for _, at := range n.own {
-		n.rivals(at) // whose rule is served, and who has the catch-all
+		n.rivals(at)        // whose rule is served, and who has the catch-all
+		n.patterns(at.host) // whether it is a regular expression
 	}
 	for _, host := range hostsOf(v.e.value) {
 		if len(v.e.value.Spec.TLS) > 0 {
 			n.first(v.o.index.hosts[host], func(m member) bool { return m.tls }, nil) // whose certificate is served
 		}
-		n.patterns(host) // whether its paths are regular expressions
 		if len(aliases) > 0 {
 			n.origin(host)
 		}
@@ -43,6 +43,7 @@ type nearby struct {
 	v     *Review
 	own   []hostPath // of the Ingress of the Review
 	found set[ingress]
+	known map[string]bool // hosts whose patterns were looked at
 }
 
 // rivals adds all that have a rule for a host and path.
@@ -56,6 +57,10 @@ func (n *nearby) rivals(at hostPath) {
 // is served does, so rivals come along, up to the first Ingress that has no rival.
 func (n *nearby) patterns(host string) {
 	list := n.v.o.index.hosts[host]
+	if n.known[host] {
+		return
+	}
+	n.known[host] = true
 	if !slices.ContainsFunc(list, func(m member) bool { return m.regex }) {
 		return
 	}
