@@ -150,7 +150,10 @@ func (m *Memo) certificates(had []model.Certificate) []model.Certificate {
 	if !moved && !slices.ContainsFunc(list, func(p *pair) bool { return p.changed == m.turn }) {
 		return had
 	}
-	var out []model.Certificate
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]model.Certificate, 0, len(list))
 	for _, p := range list {
 		out = append(out, p.Certificate)
 	}

@@ -63,6 +63,18 @@ func Versions(kind string) []string {
 // Namespaced tells whether objects of a kind that is read belong to a namespace.
 func Namespaced(kind string) bool { return kind != "IngressClass" && kind != "Namespace" }
 
+// Current returns an object in the version that translation reads. Who adds an object
+// again and again converts it once: a Memo knows objects by their identity.
+func Current(obj runtime.Object) runtime.Object {
+	if in := ingressOf(obj); in != nil {
+		return in
+	}
+	if class := classOf(obj); class != nil {
+		return class
+	}
+	return obj
+}
+
 // ingressOf returns the Ingress of any version in the form of networking.k8s.io/v1,
 // or nil.
 func ingressOf(obj runtime.Object) *networkingv1.Ingress {

@@ -183,7 +183,10 @@ func (m *Memo) usedUpstreams(had []model.Upstream) []model.Upstream {
 	if !moved && !slices.ContainsFunc(list, func(u *upstream) bool { return u.changed == m.turn }) {
 		return had
 	}
-	var out []model.Upstream
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]model.Upstream, 0, len(list))
 	for _, u := range list {
 		out = append(out, u.Upstream)
 	}

@@ -148,7 +148,7 @@ func (p *parser) known(n *yaml.Node, base int, version, kind string, alias bool)
 	}
 	setNamespace(obj, origin.Namespace)
 	p.items = append(p.items, item{
-		origin: origin, object: obj,
+		origin: origin, object: translate.Current(obj),
 		place: translate.Place{File: p.file, Line: origin.Line, Lines: d.lines, Version: version},
 	})
 }
