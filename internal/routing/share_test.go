@@ -15,7 +15,7 @@ import (
 // explained prints all that a table does with some requests.
 func explained(t *Table) (text string) {
 	for r := range t.Routes() {
-		text += fmt.Sprintln(r.ID, r.Path, r.Upstream, r.Closed, len(r.Chain.Request), len(r.Chain.Response), r.Pool != nil)
+		text += fmt.Sprintln(r.ID, r.Path, r.Upstream, r.Closed, len(r.Chain.Request), len(r.Chain.Response), r.Pool != nil, r.TLS)
 	}
 	for _, host := range []string{"a.x", "b.x", "c.x", "alias.x", "other.x", "d.y", ""} {
 		for _, path := range []string{"/", "/a", "/a/b", "/healthz"} {
@@ -57,6 +57,10 @@ func TestShared(t *testing.T) {
 			name := []string{"", "a.x", "b.x", "c.x", "*.x"}[r.IntN(5)]
 			if hosts[name] = make(name); r.IntN(4) == 0 {
 				delete(hosts, name)
+			}
+			if h, ok := hosts["a.x"]; ok && r.IntN(4) == 0 {
+				h.TLS = !h.TLS // the routes are the same list
+				hosts["a.x"] = h
 			}
 			if r.IntN(5) == 0 {
 				protocols[r.IntN(2)] = []string{"HTTP", "HTTPS"}[r.IntN(2)]

@@ -25,7 +25,7 @@ func (m *Memo) classify(o *Objects, cs []*controller, opt Options) {
 			next := &reading{entry: e, by: make([]*source, len(cs))}
 			next.judge(noting, cs, opt)
 			for i := range cs {
-				if rd != nil && rd.taken[i] && next.taken[i] {
+				if rd != nil && next.taken[i] {
 					next.by[i] = rd.by[i] // only who may have it has changed
 				}
 			}
