@@ -31,7 +31,9 @@ func NewBridge(n *Namespace, prefix netip.Prefix) (*Bridge, error) {
 	}
 	b := &Bridge{Gateway: prefix.Masked().Addr().Next(), prefix: prefix.Masked(), handle: h, used: map[netip.Addr]bool{}}
 	b.next = b.Gateway
-	if err := h.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "pods"}}); err != nil {
+	// With an address of its own it keeps it when links join: Pods remember it.
+	attrs := netlink.LinkAttrs{Name: "pods", HardwareAddr: net.HardwareAddr{2, 0, 10, 244, 0, 1}}
+	if err := h.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
 		return nil, fmt.Errorf("add bridge: %w", err)
 	}
 	if b.link, err = h.LinkByName("pods"); err != nil {
