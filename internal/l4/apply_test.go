@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/pierhead/pierhead/internal/wire/proxyproto"
 )
 
 func TestApplyChangesTargetsUnderConnections(t *testing.T) {
@@ -325,7 +327,7 @@ func TestPickAllocatesNothing(t *testing.T) {
 		if r.admits(client) {
 			r.pick(&tried, client, 7, now)
 		}
-		head = appendHeader(head[:0], netip.AddrPortFrom(client, 1), netip.AddrPortFrom(client, 2))
+		head = proxyproto.AppendV1(head[:0], netip.AddrPortFrom(client, 1), netip.AddrPortFrom(client, 2))
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pierhead/pierhead/internal/wire/proxyproto"
 )
 
 func TestBytesGoBothWays(t *testing.T) {
@@ -97,28 +99,11 @@ func TestProxyHeader(t *testing.T) {
 		io.WriteString(c, "bytes")
 		c.CloseWrite()
 		from, to := c.LocalAddr().(*net.TCPAddr), c.RemoteAddr().(*net.TCPAddr)
-		want := string(appendHeader(nil, from.AddrPort(), to.AddrPort())) + "bytes"
+		want := string(proxyproto.AppendV1(nil, from.AddrPort(), to.AddrPort())) + "bytes"
 		if got := <-heads; got != want || !strings.HasPrefix(got, "PROXY TCP4 127.0.0.1 127.0.0.1 ") {
 			t.Errorf("target got %q, want %q", got, want)
 		}
 	})
-}
-
-func TestAppendHeader(t *testing.T) {
-	for _, c := range []struct{ from, to, want string }{
-		{"192.0.2.1:1000", "127.80.0.1:80", "PROXY TCP4 192.0.2.1 127.80.0.1 1000 80\r\n"},
-		{"[::ffff:192.0.2.1]:1000", "127.80.0.1:80", "PROXY TCP4 192.0.2.1 127.80.0.1 1000 80\r\n"},
-		{"[2001:db8::1]:1000", "[fd00::1]:443", "PROXY TCP6 2001:db8::1 fd00::1 1000 443\r\n"},
-		{"[fe80::1%eth0]:1", "[fe80::2%eth0]:2", "PROXY TCP6 fe80::1 fe80::2 1 2\r\n"},
-		{"192.0.2.1:1", "[fd00::1]:2", "PROXY UNKNOWN\r\n"},
-	} {
-		if got := string(appendHeader(nil, netip.MustParseAddrPort(c.from), netip.MustParseAddrPort(c.to))); got != c.want {
-			t.Errorf("%s %s: %q, want %q", c.from, c.to, got, c.want)
-		}
-	}
-	if got := string(appendHeader(nil, netip.AddrPort{}, netip.AddrPort{})); got != "PROXY UNKNOWN\r\n" {
-		t.Errorf("no addresses: %q", got)
-	}
 }
 
 func TestSourceRanges(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pierhead/pierhead/internal/loop"
+	"github.com/pierhead/pierhead/internal/wire/proxyproto"
 )
 
 // link is one connection with its target connection. Only its loop touches it.
@@ -62,7 +63,7 @@ func (b *Balancer) serve(p *port, client *loop.Conn) {
 	}
 	if r.ProxyV1 {
 		head := l.loop.Small()
-		_, err := l.server.Write(appendHeader(head[:0], remote, client.LocalAddr()))
+		_, err := l.server.Write(proxyproto.AppendV1(head[:0], remote, client.LocalAddr()))
 		l.loop.PutSmall(head)
 		if err != nil {
 			l.reset(Server)
