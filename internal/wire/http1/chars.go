@@ -27,18 +27,6 @@ var nameClass = func() (t [256]uint8) {
 	return t
 }()
 
-// hostChar marks what a host name may hold: RFC 3986's reg-name but for the comma,
-// which is how two Host fields look when someone has joined them.
-var hostChar = func() (t [256]bool) {
-	for c := range t {
-		t[c] = nameClass[c] == classPlain
-	}
-	for _, c := range []byte("._~%!$&'()*+;=") {
-		t[c] = true
-	}
-	return t
-}()
-
 const (
 	ones  = 0x0101010101010101
 	highs = 0x8080808080808080
@@ -108,44 +96,6 @@ func fold(s, lower string) bool {
 			c |= 0x20
 		}
 		if c != lower[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// validHost reports whether h is a host with an optional port (RFC 3986, section
-// 3.2.2 and 3.2.3).
-func validHost(h string) bool {
-	i := 0
-	if len(h) > 0 && h[0] == '[' {
-		for i = 1; i < len(h) && h[i] != ']'; i++ {
-			if c := h[i]; c != ':' && c != '.' && c != '%' && nameClass[c] != classPlain {
-				return false
-			}
-		}
-		if i == len(h) || i == 1 {
-			return false
-		}
-		i++
-	} else {
-		for i < len(h) && h[i] != ':' {
-			if !hostChar[h[i]] {
-				return false
-			}
-			i++
-		}
-	}
-	return i > 0 && (i == len(h) || h[i] == ':' && validPort(h[i+1:]))
-}
-
-func validPort(p string) bool {
-	n := 0
-	for i := 0; i < len(p); i++ {
-		if p[i] < '0' || p[i] > '9' {
-			return false
-		}
-		if n = n*10 + int(p[i]-'0'); n > 65535 {
 			return false
 		}
 	}

@@ -89,7 +89,7 @@ func (p *requestHead) field(f *fieldLine, r *message.Request) Fault {
 		if p.hosts++; p.hosts > 1 {
 			return ManyHosts
 		}
-		if !validHost(f.value) {
+		if !message.ValidHost(f.value) {
 			return BadHost
 		}
 		if r.Host == "" { // else it was in the request line, which wins
@@ -230,7 +230,7 @@ func absolute(r *message.Request) Fault {
 	for i < len(t) && t[i] != '/' && t[i] != '?' {
 		i++
 	}
-	if !validHost(t[:i]) {
+	if !message.ValidHost(t[:i]) {
 		return BadTarget
 	}
 	r.Host, r.Target = t[:i], t[i:]

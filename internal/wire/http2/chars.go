@@ -91,59 +91,6 @@ func validPath(p string) bool {
 	return true
 }
 
-// hostChar marks what a host name may hold: RFC 3986's reg-name but for the comma,
-// which is how two Host fields look when someone has joined them.
-var hostChar = func() (t [256]bool) {
-	for c := range t {
-		t[c] = nameClass[c] == classPlain
-	}
-	for c := byte('A'); c <= 'Z'; c++ {
-		t[c] = true
-	}
-	for _, c := range []byte("._~%!$&'()*+;=") {
-		t[c] = true
-	}
-	return t
-}()
-
-// validHost reports whether h is a host with an optional port (RFC 3986, sections
-// 3.2.2 and 3.2.3). User information is not part of it.
-func validHost(h string) bool {
-	i := 0
-	if h != "" && h[0] == '[' {
-		for i = 1; i < len(h) && h[i] != ']'; i++ {
-			if c := h[i]; c != ':' && c != '.' && c != '%' && (!hostChar[c] || lower[c] == 0) {
-				return false
-			}
-		}
-		if i == len(h) || i == 1 {
-			return false
-		}
-		i++
-	} else {
-		for i < len(h) && h[i] != ':' {
-			if !hostChar[h[i]] {
-				return false
-			}
-			i++
-		}
-	}
-	return i > 0 && (i == len(h) || h[i] == ':' && validPort(h[i+1:]))
-}
-
-func validPort(p string) bool {
-	n := 0
-	for i := 0; i < len(p); i++ {
-		if p[i] < '0' || p[i] > '9' {
-			return false
-		}
-		if n = n*10 + int(p[i]-'0'); n > 65535 {
-			return false
-		}
-	}
-	return true
-}
-
 // parseLength reads a Content-Length: digits only.
 func parseLength(v string) (n int64, ok bool) {
 	if v == "" || len(v) > 18 {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pierhead/pierhead/internal/loop"
+	"github.com/pierhead/pierhead/internal/message"
 	xhttp2 "golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
@@ -115,7 +116,7 @@ func FuzzHead(f *testing.F) {
 			return
 		}
 		r := &s.req
-		if !isToken(r.Method) || !(validPath(r.Target) || r.Target == "*") || !validHost(r.Host) || r.Scheme != "http" && r.Scheme != "https" {
+		if !isToken(r.Method) || !(validPath(r.Target) || r.Target == "*") || !message.ValidHost(r.Host) || r.Scheme != "http" && r.Scheme != "https" {
 			t.Errorf("%q %q %q %q", r.Method, r.Target, r.Host, r.Scheme)
 		}
 		for i := range r.Header.Len() {

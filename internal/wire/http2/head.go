@@ -214,7 +214,7 @@ func (h *head) incomplete(scheme string) {
 	if r.Scheme = scheme; scheme == "" {
 		r.Scheme = "http"
 	}
-	if r.Host = h.authority; !validHost(r.Host) {
+	if r.Host = h.authority; !message.ValidHost(r.Host) {
 		r.Host = ""
 	}
 	if !isToken(r.Method) {
@@ -263,7 +263,7 @@ func (h *head) finishHost() {
 	switch {
 	case r.Host == "":
 		h.refuse(NoHost)
-	case !validHost(r.Host):
+	case !message.ValidHost(r.Host):
 		h.refuse(BadHost)
 	}
 }
