@@ -58,6 +58,7 @@ func (r *running) apply(p *Plan) *findings {
 		found.problem(model.Origin{Kind: "Secret", Name: "certificates"}, "data", "", err.Error(), "store a certificate and its key")
 	}
 	r.expired(p, found, time.Now())
+	unheard(p, found)
 	r.compile(p, found)
 	r.listen(p, found)
 	r.balance(p, found)
@@ -111,6 +112,20 @@ func keepAlive(c *model.Config) upstream.KeepAlive {
 	}
 	s := &c.Controllers[0].Settings
 	return upstream.KeepAlive{Idle: s.UpstreamIdle, Life: s.UpstreamLife, Max: s.KeepUpstream, Requests: s.UpstreamRequests}
+}
+
+// unheard tells the controllers whose upstream-keepalive keys do not count, since
+// those of the first one do for all.
+func unheard(p *Plan, found *findings) {
+	for i := 1; i < len(p.Config.Controllers); i++ {
+		c := &p.Config.Controllers[i]
+		if keepAlive(&model.Config{Controllers: p.Config.Controllers[i:]}) != keepAlive(p.Config) {
+			found.problems = append(found.problems, model.Problem{
+				Origin: c.Origin, Field: "upstream-keepalive-*", Severity: model.Warning,
+				Reason: "connections to endpoints are shared by all controllers of a process: the values of " + p.Config.Controllers[0].Name + " count", Remedy: "give both ConfigMaps the same values",
+			})
+		}
+	}
 }
 
 // compile makes the tables and swaps them in.
