@@ -10,37 +10,39 @@ import (
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/pierhead/pierhead/e2e/bed"
 )
 
 // A new Ingress is served, without any 5xx on the way, gets its controller's address
 // and an Event, and goes again.
 func TestIngress(t *testing.T) {
-	s := newSpace(t)
-	s.answers(10*time.Second, s.host("new"), 404)
-	s.kubectl(ingress("new", s.host("new"), ""), "apply", "-f", "-")
-	s.answers(5*time.Second, s.host("new"), 200, 500, 502, 503, 504)
-	want := s.kubectlIn(namespace, "", "get", "service", "ingress-nginx-controller", "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
-	s.prints(10*time.Second, want, "get", "ingress", "new", "-o", "jsonpath={.status.loadBalancer.ingress[*].ip}")
-	s.prints(10*time.Second, "Normal Scheduled for sync", "get", "events", "--field-selector", "reason=Sync,involvedObject.name=new", "-o", "jsonpath={.items[*].type} {.items[*].message}")
-	s.kubectl("", "delete", "ingress", "new")
-	s.answers(5*time.Second, s.host("new"), 404)
+	s := kube.Space(t)
+	s.Answers(10*time.Second, s.Host("new"), 404)
+	s.Kubectl(bed.Ingress("new", s.Host("new"), ""), "apply", "-f", "-")
+	s.Answers(5*time.Second, s.Host("new"), 200, 500, 502, 503, 504)
+	want := s.KubectlIn(kube.Installed.Namespace, "", "get", "service", kube.Installed.Service, "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
+	s.Prints(10*time.Second, want, "get", "ingress", "new", "-o", "jsonpath={.status.loadBalancer.ingress[*].ip}")
+	s.Prints(10*time.Second, "Normal Scheduled for sync", "get", "events", "--field-selector", "reason=Sync,involvedObject.name=new", "-o", "jsonpath={.items[*].type} {.items[*].message}")
+	s.Kubectl("", "delete", "ingress", "new")
+	s.Answers(5*time.Second, s.Host("new"), 404)
 }
 
 // What is wrong with an Ingress is told on it, by one Event; what belongs to another
 // class is left alone.
 func TestProblems(t *testing.T) {
-	s := newSpace(t)
-	s.kubectl(ingress("wrong", s.host("wrong"), `nginx.ingress.kubernetes.io/limit-rps: "many"`), "apply", "-f", "-")
-	s.kubectl(strings.Replace(ingress("foreign", s.host("foreign"), ""), "ingressClassName: nginx", "ingressClassName: foreign", 1), "apply", "-f", "-")
-	s.prints(10*time.Second, "1", "get", "events", "--field-selector", "reason=AnnotationParsingFailed,involvedObject.name=wrong", "-o", "jsonpath={.items[*].count}")
-	text := s.kubectl("", "get", "events", "-o", "jsonpath={.items[*].message}")
+	s := kube.Space(t)
+	s.Kubectl(bed.Ingress("wrong", s.Host("wrong"), `nginx.ingress.kubernetes.io/limit-rps: "many"`), "apply", "-f", "-")
+	s.Kubectl(strings.Replace(bed.Ingress("foreign", s.Host("foreign"), ""), "ingressClassName: nginx", "ingressClassName: foreign", 1), "apply", "-f", "-")
+	s.Prints(10*time.Second, "1", "get", "events", "--field-selector", "reason=AnnotationParsingFailed,involvedObject.name=wrong", "-o", "jsonpath={.items[*].count}")
+	text := s.Kubectl("", "get", "events", "-o", "jsonpath={.items[*].message}")
 	if !strings.Contains(text, "limit-rps") || !strings.Contains(text, "many") {
 		t.Errorf("the Events say %q", text)
 	}
-	if got := s.kubectl("", "get", "events", "--field-selector", "involvedObject.name=foreign", "-o", "name"); got != "" {
+	if got := s.Kubectl("", "get", "events", "--field-selector", "involvedObject.name=foreign", "-o", "name"); got != "" {
 		t.Errorf("an Ingress of another class has the Events %q", got)
 	}
-	if got := s.kubectl("", "get", "ingress", "foreign", "-o", "jsonpath={.status.loadBalancer}"); got != "{}" {
+	if got := s.Kubectl("", "get", "ingress", "foreign", "-o", "jsonpath={.status.loadBalancer}"); got != "{}" {
 		t.Errorf("an Ingress of another class has the status %s", got)
 	}
 }
@@ -48,30 +50,30 @@ func TestProblems(t *testing.T) {
 // A Secret that comes after the Ingress that names it, changes and goes is followed at
 // once: here the users of a route.
 func TestSecret(t *testing.T) {
-	s := newSpace(t)
-	s.kubectl(ingress("shut", s.host("shut"), "nginx.ingress.kubernetes.io/auth-type: basic, nginx.ingress.kubernetes.io/auth-secret: users"), "apply", "-f", "-")
-	s.answers(5*time.Second, s.host("shut"), 503, 200)
-	s.kubectl("", "create", "secret", "generic", "users", "--from-literal=auth=joe:{PLAIN}secret")
-	s.answers(5*time.Second, s.host("shut"), 401, 200)
-	s.kubectl("", "delete", "secret", "users")
-	s.answers(5*time.Second, s.host("shut"), 503, 200)
+	s := kube.Space(t)
+	s.Kubectl(bed.Ingress("shut", s.Host("shut"), "nginx.ingress.kubernetes.io/auth-type: basic, nginx.ingress.kubernetes.io/auth-secret: users"), "apply", "-f", "-")
+	s.Answers(5*time.Second, s.Host("shut"), 503, 200)
+	s.Kubectl("", "create", "secret", "generic", "users", "--from-literal=auth=joe:{PLAIN}secret")
+	s.Answers(5*time.Second, s.Host("shut"), 401, 200)
+	s.Kubectl("", "delete", "secret", "users")
+	s.Answers(5*time.Second, s.Host("shut"), 503, 200)
 	// A Secret that nobody names comes without content; it is fetched when one does.
-	s.kubectl("", "create", "secret", "generic", "others", "--from-literal=auth=joe:{PLAIN}secret")
-	s.kubectl("", "annotate", "ingress", "shut", "--overwrite", "nginx.ingress.kubernetes.io/auth-secret=others")
-	s.answers(5*time.Second, s.host("shut"), 401, 200)
+	s.Kubectl("", "create", "secret", "generic", "others", "--from-literal=auth=joe:{PLAIN}secret")
+	s.Kubectl("", "annotate", "ingress", "shut", "--overwrite", "nginx.ingress.kubernetes.io/auth-secret=others")
+	s.Answers(5*time.Second, s.Host("shut"), 401, 200)
 }
 
 // Endpoints that go are out of the controller within 100 ms of the API's event.
 func TestEndpoints(t *testing.T) {
-	s := newSpace(t)
-	s.kubectl(ingress("app", s.host("app"), ""), "apply", "-f", "-")
-	s.answers(5*time.Second, s.host("app"), 200)
-	w, err := kube.Client().DiscoveryV1().EndpointSlices(s.name).Watch(t.Context(), metav1.ListOptions{})
+	s := kube.Space(t)
+	s.Kubectl(bed.Ingress("app", s.Host("app"), ""), "apply", "-f", "-")
+	s.Answers(5*time.Second, s.Host("app"), 200)
+	w, err := kube.Client().DiscoveryV1().EndpointSlices(s.Name).Watch(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.Stop()
-	s.kubectl("", "scale", "deployment", "echo", "--replicas=0")
+	s.Kubectl("", "scale", "deployment", "echo", "--replicas=0")
 	deadline := time.After(30 * time.Second)
 	for ready := true; ready; {
 		select {
@@ -84,7 +86,7 @@ func TestEndpoints(t *testing.T) {
 	}
 	gone := time.Now()
 	for {
-		got, err := status(t.Context(), s.host("app"))
+		got, err := kube.Status(t.Context(), s.Host("app"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,15 +97,15 @@ func TestEndpoints(t *testing.T) {
 			t.Fatalf("answered %d %s after the endpoints went", got, time.Since(gone))
 		}
 	}
-	s.answers(time.Second, s.host("app"), 503)
+	s.Answers(time.Second, s.Host("app"), 503)
 }
 
 // While the API server is away all goes on; what was changed meanwhile is live soon
 // after its return.
 func TestAPIServerAway(t *testing.T) {
-	s := newSpace(t)
-	s.kubectl(ingress("app", s.host("away"), ""), "apply", "-f", "-")
-	s.answers(5*time.Second, s.host("away"), 200)
+	s := kube.Space(t)
+	s.Kubectl(bed.Ingress("app", s.Host("away"), ""), "apply", "-f", "-")
+	s.Answers(5*time.Second, s.Host("away"), 200)
 	api := kube.Program("kube-apiserver")
 	if err := api.Kill(); err != nil {
 		t.Fatal(err)
@@ -112,49 +114,49 @@ func TestAPIServerAway(t *testing.T) {
 	defer transport.CloseIdleConnections()
 	until := time.Now().Add(5 * time.Second)
 	for n := 0; time.Now().Before(until); n++ {
-		if got, err := statusBy(t.Context(), transport, front, s.host("away")); err != nil || got != http.StatusOK {
+		if got, err := bed.StatusBy(t.Context(), transport, "http://"+kube.Installed.Host()+"/", s.Host("away")); err != nil || got != http.StatusOK {
 			t.Fatalf("request %d without the API server: %d %v", n, got, err)
 		}
 	}
 	if err := api.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s.eventually(60*time.Second, func() error {
-		_, err := kube.RunKubectl(t.Context(), ingress("later", s.host("later"), ""), "-n", s.name, "apply", "-f", "-")
+	s.Eventually(60*time.Second, func() error {
+		_, err := kube.RunKubectl(t.Context(), bed.Ingress("later", s.Host("later"), ""), "-n", s.Name, "apply", "-f", "-")
 		return err
 	})
-	s.answers(2*time.Second+2*time.Second, s.host("later"), 200, 503)
+	s.Answers(2*time.Second+2*time.Second, s.Host("later"), 200, 503)
 }
 
 // One Pod leads; when it ends another one takes over, and the addresses stay.
 func TestLeader(t *testing.T) {
-	s := newSpace(t)
+	s := kube.Space(t)
 	holder := func() string {
-		return s.kubectlIn(namespace, "", "get", "lease", "ingress-nginx-leader", "-o", "jsonpath={.spec.holderIdentity}")
+		return s.KubectlIn(kube.Installed.Namespace, "", "get", "lease", kube.Installed.Lease, "-o", "jsonpath={.spec.holderIdentity}")
 	}
 	was := ""
-	s.eventually(40*time.Second, func() error {
+	s.Eventually(40*time.Second, func() error {
 		if was = holder(); was == "" {
 			return fmt.Errorf("nobody leads")
 		}
 		return nil
 	})
-	s.kubectl(ingress("app", s.host("led"), ""), "apply", "-f", "-")
-	s.answers(5*time.Second, s.host("led"), 200)
-	s.kubectlIn(namespace, "", "delete", "pod", was, "--wait=true")
-	s.eventually(40*time.Second, func() error {
+	s.Kubectl(bed.Ingress("app", s.Host("led"), ""), "apply", "-f", "-")
+	s.Answers(5*time.Second, s.Host("led"), 200)
+	s.KubectlIn(kube.Installed.Namespace, "", "delete", "pod", was, "--wait=true")
+	s.Eventually(40*time.Second, func() error {
 		if now := holder(); now == "" || now == was {
 			return fmt.Errorf("%q leads", now)
 		}
 		return nil
 	})
-	if got := s.kubectl("", "get", "ingress", "app", "-o", "jsonpath={.status.loadBalancer.ingress[*].ip}"); got == "" {
+	if got := s.Kubectl("", "get", "ingress", "app", "-o", "jsonpath={.status.loadBalancer.ingress[*].ip}"); got == "" {
 		t.Error("the address is gone with the leader")
 	}
-	s.kubectlIn(namespace, "", "rollout", "status", "deployment/ingress-nginx-controller", "--timeout=60s")
+	s.KubectlIn(kube.Installed.Namespace, "", "rollout", "status", "deployment/"+kube.Installed.Deployment, "--timeout=60s")
 	// With the last Pod the addresses go.
-	s.kubectlIn(namespace, "", "scale", "deployment/ingress-nginx-controller", "--replicas=0")
-	s.prints(30*time.Second, "", "get", "ingress", "app", "-o", "jsonpath={.status.loadBalancer.ingress[*].ip}")
-	s.kubectlIn(namespace, "", "scale", "deployment/ingress-nginx-controller", "--replicas=2")
-	s.kubectlIn(namespace, "", "rollout", "status", "deployment/ingress-nginx-controller", "--timeout=60s")
+	s.KubectlIn(kube.Installed.Namespace, "", "scale", "deployment/"+kube.Installed.Deployment, "--replicas=0")
+	s.Prints(30*time.Second, "", "get", "ingress", "app", "-o", "jsonpath={.status.loadBalancer.ingress[*].ip}")
+	s.KubectlIn(kube.Installed.Namespace, "", "scale", "deployment/"+kube.Installed.Deployment, "--replicas=2")
+	s.KubectlIn(kube.Installed.Namespace, "", "rollout", "status", "deployment/"+kube.Installed.Deployment, "--timeout=60s")
 }

@@ -1,0 +1,71 @@
+package bed
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"path/filepath"
+
+	"github.com/pierhead/pierhead/e2e/cluster"
+)
+
+// Installation is one way to install Pierhead.
+type Installation struct {
+	Namespace  string
+	Deployment string
+	Service    string // of the controller
+	Lease      string
+	Selector   string // of its Pods
+
+	image, program string   // the image's name, and the path of the program in it
+	apply          []string // kubectl's words after "apply"
+	manifest       string   // its input
+}
+
+//go:embed ingress-nginx.yaml
+var ingressNginx string
+
+// IngressNginx is Pierhead as the image of an installation of ingress-nginx: its roles,
+// its flags, its names.
+func IngressNginx() Installation {
+	return Installation{
+		Namespace: "ingress-nginx", Deployment: "ingress-nginx-controller", Service: "ingress-nginx-controller", Lease: "ingress-nginx-leader",
+		Selector: "app.kubernetes.io/name=ingress-nginx",
+		image:    "registry.k8s.io/ingress-nginx/controller", program: "/nginx-ingress-controller",
+		apply: []string{"-f", "-"}, manifest: ingressNginx,
+	}
+}
+
+// Own is Pierhead by its own manifests, which are made from its chart: its roles, Pod
+// security, webhook.
+func Own() Installation {
+	return Installation{
+		Namespace: "pierhead", Deployment: "pierhead-controller", Service: "pierhead-controller", Lease: "pierhead-leader",
+		Selector: "app.kubernetes.io/name=pierhead,app.kubernetes.io/component=controller",
+		image:    "ghcr.io/pierhead/pierhead", program: "/pierhead",
+		apply: []string{"-k", filepath.Join(Repository, "deploy", "manifests")},
+	}
+}
+
+// Repository is the repository's folder, as seen from a package of tests.
+const Repository = "../.."
+
+// install installs the controller and waits until it is ready.
+func (in Installation) install(ctx context.Context, c *cluster.Cluster) error {
+	if err := c.Build(ctx, in.image, Repository, "./cmd/pierhead", in.program); err != nil {
+		return err
+	}
+	if _, err := c.RunKubectl(ctx, in.manifest, append([]string{"apply"}, in.apply...)...); err != nil {
+		return err
+	}
+	_, err := c.RunKubectl(ctx, "", "-n", in.Namespace, "rollout", "status", "deployment/"+in.Deployment, "--timeout=120s")
+	if err != nil {
+		logs, _ := c.RunKubectl(ctx, "", "-n", in.Namespace, "logs", "deployment/"+in.Deployment, "--tail=30")
+		pods, _ := c.RunKubectl(ctx, "", "-n", in.Namespace, "get", "pods", "-o", "wide")
+		return fmt.Errorf("%w\n%s%s", err, logs, pods)
+	}
+	return nil
+}
+
+// Host returns the name of the controller's Service inside of the cluster.
+func (in Installation) Host() string { return in.Service + "." + in.Namespace + ".svc.cluster.local" }
