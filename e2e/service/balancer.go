@@ -15,7 +15,8 @@ import (
 )
 
 // A Balancer gives addresses of a prefix to Services of type LoadBalancer that name no
-// class, as the controller of a cloud would. The Proxy then listens on them.
+// class, as the controller of a cloud would: of its lower half, or of its upper half when
+// AWS would make an internal one. The Proxy then listens on them.
 type Balancer struct {
 	Table  *Table
 	Client kubernetes.Interface
@@ -99,10 +100,25 @@ func (b *Balancer) choose(s *corev1.Service, used map[netip.Addr]bool) (netip.Ad
 		}
 		return a, nil
 	}
-	for a := b.Prefix.Masked().Addr().Next(); b.Prefix.Contains(a); a = a.Next() {
+	half := b.half(isInternal(s))
+	for a := half.Addr().Next(); half.Contains(a); a = a.Next() {
 		if !used[a] {
 			return a, nil
 		}
 	}
-	return netip.Addr{}, fmt.Errorf("prefix %s: no address is free", b.Prefix)
+	return netip.Addr{}, fmt.Errorf("prefix %s: no address is free", half)
+}
+
+// half returns the lower or the upper half of the prefix.
+func (b *Balancer) half(upper bool) netip.Prefix {
+	p := b.Prefix.Masked()
+	if p.IsSingleIP() {
+		return p
+	}
+	first := p.Addr().AsSlice()
+	if upper {
+		first[p.Bits()/8] |= 0x80 >> (p.Bits() % 8)
+	}
+	a, _ := netip.AddrFromSlice(first)
+	return netip.PrefixFrom(a, p.Bits()+1)
 }

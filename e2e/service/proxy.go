@@ -99,7 +99,8 @@ func (p *Proxy) open(addr netip.AddrPort, s *corev1.Service, port corev1.Service
 		}
 		return err
 	}
-	f := &front{proxy: p, listener: l, namespace: s.Namespace, name: s.Name, port: port.Name, conns: map[net.Conn]bool{}}
+	f := &front{proxy: p, listener: l, namespace: s.Namespace, name: s.Name, port: port.Name,
+		balancer: p.Balancers.IsValid() && p.Balancers.Contains(addr.Addr()), conns: map[net.Conn]bool{}}
 	p.fronts[addr] = f
 	p.running.Go(f.accept)
 	return nil
@@ -119,6 +120,7 @@ type front struct {
 	proxy                 *Proxy
 	listener              net.Listener
 	namespace, name, port string
+	balancer              bool // the address is a load balancer's, which has manners of its own
 	turn                  atomic.Uint64
 
 	mu    sync.Mutex
@@ -141,9 +143,14 @@ func (f *front) accept() {
 	}
 }
 
-// carry connects c with an endpoint. Where there is none, the client is told by a reset,
-// which is what it would see of a Service without endpoints.
+// carry connects c with an endpoint. Where there is none, or the client may not connect, it
+// is told by a reset, which is what it would see of a Service without endpoints.
 func (f *front) carry(c *net.TCPConn) {
+	m, err := f.manner()
+	if err != nil || !m.admits(c.RemoteAddr()) {
+		c.SetLinger(0)
+		return
+	}
 	targets, err := f.proxy.Table.endpoints(f.namespace, f.name, f.port, false)
 	if err != nil || len(targets) == 0 {
 		c.SetLinger(0)
@@ -161,24 +168,40 @@ func (f *front) carry(c *net.TCPConn) {
 		return
 	}
 	defer f.forget(u)
-	join(c, u.(*net.TCPConn))
+	if m.greet(u, c) == nil {
+		join(c, u.(*net.TCPConn), m)
+	}
+}
+
+// manner is how this front treats connections now.
+func (f *front) manner() (manner, error) {
+	if !f.balancer {
+		return manner{}, nil
+	}
+	s, err := f.proxy.Table.services.Services(f.namespace).Get(f.name)
+	if err != nil {
+		return manner{}, err
+	}
+	return mannerOf(s), nil
 }
 
 // join copies both ways until both have ended. A side that breaks breaks the other.
-func join(a, b *net.TCPConn) {
+func join(a, b *net.TCPConn, m manner) {
+	fromA, fromB, stop := m.bound(a, b)
+	defer stop()
 	var both sync.WaitGroup
-	copy := func(to, from *net.TCPConn) {
+	copy := func(to *net.TCPConn, from io.Reader) {
 		if _, err := io.Copy(to, from); err != nil {
-			to.SetLinger(0)
-			from.SetLinger(0)
-			to.Close()
-			from.Close()
+			for _, c := range []*net.TCPConn{a, b} {
+				c.SetLinger(0)
+				c.Close()
+			}
 			return
 		}
 		to.CloseWrite()
 	}
-	both.Go(func() { copy(a, b) })
-	copy(b, a)
+	both.Go(func() { copy(a, fromB) })
+	copy(b, fromA)
 	both.Wait()
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/net/websocket"
@@ -25,9 +26,9 @@ type Answer struct {
 	Body      int64       `json:"body"` // bytes received
 }
 
-// answer describes the request. The query may ask for a status, a delay, and a body of
-// some size instead of the description.
-func answer(w http.ResponseWriter, r *http.Request) {
+// answer describes the request. The query may ask for a status, a delay, fields, and a body
+// of some size instead of the description.
+func (o *options) answer(w http.ResponseWriter, r *http.Request) {
 	pod, err := os.Hostname()
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -46,11 +47,15 @@ func answer(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	status := http.StatusOK
+	status := o.status
 	if n, err := strconv.Atoi(query.Get("status")); err == nil && n >= 200 && n < 600 {
 		status = n
 	}
 	w.Header().Set("X-Pod", pod)
+	for _, field := range query["header"] {
+		name, value, _ := strings.Cut(field, ":")
+		w.Header().Add(name, value)
+	}
 	if n, err := strconv.Atoi(query.Get("size")); err == nil && n >= 0 {
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("Content-Length", strconv.Itoa(n))
@@ -60,6 +65,12 @@ func answer(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
+		return
+	}
+	if o.text != "" && r.URL.Path != "/whoami" {
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(status)
+		io.WriteString(w, o.text+"\n")
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -2,11 +2,15 @@
 // was asked, by whom, and which Pod it is, over HTTP/1.1 and HTTP/2 without TLS, and
 // sends back what it receives on a WebSocket.
 //
-//	/            the request as JSON; ?status= ?delay= ?size= change the answer
+//	/            the request as JSON; ?status= ?delay= ?size= ?header=Name:value change the answer
 //	/healthz     200 once it is ready, 503 after SIGTERM
 //	/env         its environment
 //	/file/PATH   a file of its file system
 //	/ws          echoes WebSocket messages, each with the Pod's name before it on ?name=1
+//
+// With -text it answers with that text instead, but for /whoami, as an application of a few
+// lines would, and with -status with that status. With -tls-listen it listens for TLS besides, with a
+// certificate that nobody knows.
 package main
 
 import (
@@ -26,25 +30,37 @@ import (
 )
 
 func main() {
-	listen := flag.String("listen", ":8080", "`address` to listen on")
-	startDelay := flag.Duration("start-delay", 0, "listen only after this time")
-	readyDelay := flag.Duration("ready-delay", 0, "be ready this time after listening")
-	stopDelay := flag.Duration("stop-delay", 0, "go on serving for this time after SIGTERM")
-	drain := flag.Duration("drain", 10*time.Second, "then wait this long for requests to end")
+	var o options
+	flag.StringVar(&o.listen, "listen", ":8080", "`address` to listen on")
+	flag.StringVar(&o.tlsListen, "tls-listen", "", "`address` to listen on for TLS")
+	flag.StringVar(&o.text, "text", "", "answer with this `text` instead of the request")
+	flag.IntVar(&o.status, "status", http.StatusOK, "the status of answers")
+	flag.DurationVar(&o.startDelay, "start-delay", 0, "listen only after this time")
+	flag.DurationVar(&o.readyDelay, "ready-delay", 0, "be ready this time after listening")
+	flag.DurationVar(&o.stopDelay, "stop-delay", 0, "go on serving for this time after SIGTERM")
+	flag.DurationVar(&o.drain, "drain", 10*time.Second, "then wait this long for requests to end")
 	flag.Parse()
-	if err := run(*listen, *startDelay, *readyDelay, *stopDelay, *drain); err != nil {
+	if err := run(&o); err != nil {
 		fmt.Fprintln(os.Stderr, "echo:", err)
 		os.Exit(1)
 	}
 }
 
-func run(listen string, startDelay, readyDelay, stopDelay, drain time.Duration) error {
+// options are the flags.
+type options struct {
+	listen, tlsListen                        string
+	text                                     string
+	status                                   int
+	startDelay, readyDelay, stopDelay, drain time.Duration
+}
+
+func run(o *options) error {
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
-	if !wait(stop, startDelay) {
+	if !wait(stop, o.startDelay) {
 		return nil
 	}
-	l, err := net.Listen("tcp", listen)
+	l, err := net.Listen("tcp", o.listen)
 	if err != nil {
 		return err
 	}
@@ -58,15 +74,22 @@ func run(listen string, startDelay, readyDelay, stopDelay, drain time.Duration) 
 	mux.Handle("/ws", websocket.Server{Handler: echoMessages}) // no look at the origin: any client is welcome
 	mux.HandleFunc("/env", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, strings.Join(os.Environ(), "\n")) })
 	mux.HandleFunc("/file/{path...}", file)
-	mux.HandleFunc("/", answer)
+	mux.HandleFunc("/", o.answer)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{Handler: mux, Protocols: protocols}
-	served := make(chan error, 1)
+	served := make(chan error, 2)
 	go func() { served <- server.Serve(l) }()
 	fmt.Println("listening on", l.Addr())
-	if wait(stop, readyDelay) {
+	if o.tlsListen != "" {
+		l, err := listenTLS(o.tlsListen)
+		if err != nil {
+			return err
+		}
+		go func() { served <- server.Serve(l) }()
+	}
+	if wait(stop, o.readyDelay) {
 		ready.Store(true)
 	}
 	select {
@@ -76,8 +99,8 @@ func run(listen string, startDelay, readyDelay, stopDelay, drain time.Duration) 
 	}
 	fmt.Println("stopping")
 	ready.Store(false)
-	time.Sleep(stopDelay)
-	ctx, end := context.WithTimeout(context.Background(), drain)
+	time.Sleep(o.stopDelay)
+	ctx, end := context.WithTimeout(context.Background(), o.drain)
 	defer end()
 	return server.Shutdown(ctx)
 }
