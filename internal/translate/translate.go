@@ -170,9 +170,12 @@ func (s *servers) publishedBy() string {
 			"--publish-status-address is given too and counts; ingress-nginx would not start", "remove one of the two")
 		return ""
 	}
-	if s.o.services[i] == nil {
+	switch svc := s.o.services[i]; {
+	case svc == nil:
 		s.r.add(model.Warning, at, field, s.c.PublishService,
 			s.o.missing("Service", i)+"; the Ingresses get no address", "add the Service or remove the flag")
+	case s.m.opt.ForeignBalancers:
+		s.checkPublished(svc)
 	}
 	return i.String()
 }
