@@ -45,7 +45,7 @@ var (
 )
 
 var _ = Register(Unit{
-	Name: "upstream", Doc: "How the Services of an Ingress are talked to. The first Ingress that names a Service decides.", Follows: "ingress-nginx",
+	Name: "upstream", Doc: "How the Services of an Ingress are talked to. How requests are spread the first Ingress that names a Service decides.", Follows: "ingress-nginx",
 	Keys: []Key{backendProtocol, secureBackends, grpcBackend, loadBalance, serviceUpstream, defaultBackend},
 	Apply: func(d *Draft) {
 		u := &d.res.Upstream

@@ -31,7 +31,8 @@ var (
 var _ = Register(Unit{
 	Name: "sticky",
 	Doc: "Keeps a client at one endpoint by a cookie, which is HttpOnly, and Secure over https. " +
-		"It is set only when an endpoint was chosen anew. Affinity goes before load-balance.",
+		"It is set only when an endpoint was chosen anew. Affinity goes before load-balance. " +
+		"Of the Ingresses that lead to a Service the first with affinity decides its mode; cookies are set on the paths of those that have it.",
 	Follows: "RFC 6265; ingress-nginx",
 	Keys: []Key{affinity, affinityMode, stickyName, stickyPath, stickyDomain, stickyMaxAge, stickyExpires,
 		stickySameSite, stickySkip, stickySecure, stickyGlobal},

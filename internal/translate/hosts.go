@@ -87,6 +87,9 @@ func (s *servers) readCatchAll(src *source) *policy.Result {
 // collectUpstreams makes the upstreams in the order of the Ingresses: the first that
 // uses a Service port decides how it is balanced.
 func (s *servers) collectUpstreams() {
+	for _, src := range s.taken {
+		s.stick(src)
+	}
 	s.fallback = s.defaultBackend()
 	for _, src := range s.taken {
 		if src.foundTold == nil || !s.m.hold(src.foundReads) {
@@ -129,8 +132,8 @@ func (s *servers) defaultBackend() target {
 		service: i, port: fmt.Sprint(svc.value.Spec.Ports[0].Port),
 		at: func(string) model.Origin { return at }, nameField: field, portField: field,
 	}
-	b.lead = s.lead(&b)
 	settings := s.settings(s.c.plain.Upstream)
+	b.lead = s.lead(&b, settings.protocol)
 	f := b.find(s.o, s.r, s.m.opt, settings)
 	s.decide(&b, &f, &settings)
 	return b.target()

@@ -52,7 +52,7 @@ type ledger struct {
 	reads  []read
 	told   *told
 
-	leads     map[string]*lead // by upstream name
+	leads     map[spoken]*lead
 	decided   int              // leads, in this turn
 	hosts     map[string]*host // that rules name, and ""
 	named     int              // hosts, in this turn
@@ -118,7 +118,7 @@ func (m *Memo) know(cs []*controller, class string) {
 func (m *Memo) ledger(c *controller) *ledger {
 	k := m.ledgers[c.name]
 	if k == nil {
-		k = &ledger{leads: map[string]*lead{}, hosts: map[string]*host{}, twins: map[string]*host{}}
+		k = &ledger{leads: map[spoken]*lead{}, hosts: map[string]*host{}, twins: map[string]*host{}}
 		k.roll = newRoll(func(a, b *host) int { return strings.Compare(a.out.Name, b.out.Name) })
 		m.ledgers[c.name] = k
 	}

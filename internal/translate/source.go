@@ -102,7 +102,7 @@ func (s *servers) backend(src *source, r *report, field string, in *networkingv1
 	if !ok {
 		return nil
 	}
-	b.lead = s.lead(&b)
+	b.lead = s.lead(&b, src.settings.protocol)
 	src.backends = append(src.backends, &b)
 	return &b
 }

@@ -31,24 +31,43 @@ func (m *Memo) upstream(name string) *upstream {
 	return u
 }
 
-// lead is where a Service port leads in one controller.
+// lead is where a Service port leads in one controller, for those who speak one protocol
+// to it.
 type lead struct {
-	name     string // of the upstream, unless another controller has that
+	name     string // of the upstream, unless somebody else has that
 	shared   *upstream
 	upstream *upstream
-	decided  uint64 // the last translation that decided it
-	moved    uint64 // the translation since which it is this upstream
+	decided  uint64        // the last translation that decided it
+	moved    uint64        // the translation since which it is this upstream
+	sticky   *model.Sticky // of the first Ingress that asks for it
+	stuck    uint64        // the last translation that set sticky
 }
 
+// spoken is a Service port and what is spoken to it.
+type spoken struct{ upstream, protocol string }
+
 // lead returns where a Service port leads, decided or not.
-func (s *servers) lead(b *backend) *lead {
-	name := b.upstreamName()
-	l := s.k.leads[name]
+func (s *servers) lead(b *backend, protocol string) *lead {
+	key := spoken{b.upstreamName(), protocol}
+	l := s.k.leads[key]
 	if l == nil {
-		l = &lead{name: name, shared: s.m.upstream(name)}
-		s.k.leads[name] = l
+		l = &lead{name: key.upstream, shared: s.m.upstream(key.upstream)}
+		s.k.leads[key] = l
 	}
 	return l
+}
+
+// stick notes who of all that use a Service port is the first to ask for cookie affinity:
+// it counts for the port, and each Ingress sets cookies for its own paths.
+func (s *servers) stick(src *source) {
+	if src.settings.sticky == nil {
+		return
+	}
+	for _, b := range src.backends {
+		if b.lead.stuck != s.m.turn {
+			b.lead.stuck, b.lead.sticky = s.m.turn, src.settings.sticky
+		}
+	}
 }
 
 // upstreamSettings is what a controller and the first Ingress that uses a Service
@@ -88,18 +107,23 @@ func (b *backend) find(o *Objects, r *report, opt Options, s upstreamSettings) f
 }
 
 // decide makes the upstream for a backend, unless the controller has it: of the objects
-// that use a Service port the first one decides on the settings. Two controllers
-// that want different things get an upstream each.
-func (s *servers) decide(b *backend, f *found, settings *upstreamSettings) {
+// that use a Service port the first one decides on the settings. Two controllers or two
+// protocols that want different things get an upstream each.
+func (s *servers) decide(b *backend, f *found, first *upstreamSettings) {
 	l, turn := b.lead, s.m.turn
 	if l.decided == turn {
 		return
 	}
 	l.decided = turn
 	s.k.decided++
-	u := l.shared
-	if u.made == turn && (!settings.of(&u.Upstream) || u.External != f.external) {
-		u = s.m.upstream(l.name + "@" + s.c.name)
+	settings := *first
+	if l.stuck == turn {
+		settings.sticky = l.sticky
+	}
+	u, another := l.shared, l.name+"@"+s.c.name
+	for u.made == turn && (!settings.of(&u.Upstream) || u.External != f.external) {
+		u = s.m.upstream(another)
+		another += "@" + settings.protocol
 	}
 	if u.made != turn {
 		s.m.make(u, model.Upstream{
