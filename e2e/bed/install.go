@@ -9,7 +9,8 @@ import (
 	"github.com/pierhead/pierhead/e2e/cluster"
 )
 
-// Installation is one way to install Pierhead.
+// Installation is one way to install Pierhead. One without more than exported fields
+// installs nothing.
 type Installation struct {
 	Namespace  string
 	Deployment string
@@ -52,6 +53,9 @@ const Repository = "../.."
 
 // install installs the controller and waits until it is ready.
 func (in Installation) install(ctx context.Context, c *cluster.Cluster) error {
+	if in.image == "" {
+		return nil // the tests do it themselves
+	}
 	if err := c.Build(ctx, in.image, Repository, "./cmd/pierhead", in.program); err != nil {
 		return err
 	}

@@ -94,8 +94,8 @@ func annotations(s *bed.Space) []row {
 			c.answers(c.get("/vx/items"), 404)
 		}},
 		{name: "implementation-specific", paths: []string{"ImplementationSpecific /foo echo"}, at: "/foo", check: func(_ *testing.T, c *caller) {
-			c.answers(c.get("/foobar"), 200) // a prefix of letters, as in nginx
-			c.answers(c.get("/fo"), 404)
+			c.answers(c.get("/foo/bar"), 200) // as Prefix
+			c.answers(c.get("/foobar"), 404)
 		}},
 		{name: "app-root", notes: "app-root: /app1", at: "/app1", check: func(_ *testing.T, c *caller) {
 			c.answers(c.get("/"), 302, "Location", "http://"+c.host+"/app1")
@@ -113,7 +113,7 @@ func annotations(s *bed.Space) []row {
 			c.answers(c.get("/a/b"), 302, "Location", "https://www.example.com/soon")
 		}},
 		{name: "from-to-www-redirect", notes: "from-to-www-redirect: true", check: func(_ *testing.T, c *caller) {
-			c.answers(c.get("http://www."+c.host+"/a?b"), 308, "Location", "http://"+c.host+"/a?b")
+			c.answers(c.get("http://www."+c.host+"/a?b"), 308, "Location", "http://"+c.host+":80/a?b")
 		}},
 		{name: "server-alias", notes: "server-alias: alias.rows.example", check: func(_ *testing.T, c *caller) {
 			if r := c.answers(c.get("http://alias.rows.example/"), 200); r.Seen.Host != "alias.rows.example" {
@@ -180,7 +180,8 @@ func annotations(s *bed.Space) []row {
 		{name: "all-refuse", paths: []string{"Prefix / half"}, first: 502},
 		{name: "affinity", notes: "affinity: cookie\nsession-cookie-name: route\nsession-cookie-max-age: 600\nsession-cookie-samesite: Strict", check: affinity},
 		{name: "backend-protocol", notes: "backend-protocol: HTTPS", paths: []string{"Prefix / echo-tls"}},
-		{name: "backend-protocol-http", paths: []string{"Prefix / echo-tls"}, host: "plain-to-tls.rows.example", first: 400},
+		// A younger Ingress that speaks another protocol to the same port, which is wrong here.
+		{name: "a-backend-protocol", paths: []string{"Prefix / echo-tls"}, first: 400},
 		{name: "service-upstream", notes: "service-upstream: true", paths: []string{"Prefix / upstream"}, more: strings.ReplaceAll(app("upstream", 1), "image: pierhead.dev/echo:latest", "image: pierhead.dev/echo"),
 			check: func(_ *testing.T, c *caller) {
 				if r := c.answers(c.get("/"), 200); !strings.HasPrefix(r.Seen.Client, node+":") { // by way of the Service's address
@@ -195,7 +196,7 @@ func annotations(s *bed.Space) []row {
 				c.Errorf("the log has %q", line)
 			}
 		}},
-		{name: "2017", notes: "ingress.kubernetes.io/rewrite-target: /$1\ningress.kubernetes.io/limit-connections: 9", paths: []string{"ImplementationSpecific /old/(.*) echo"}, at: "/old/a",
+		{name: "of-2017", notes: "ingress.kubernetes.io/rewrite-target: /$1\ningress.kubernetes.io/limit-connections: 9", paths: []string{"ImplementationSpecific /old/(.*) echo"}, at: "/old/a",
 			check: func(_ *testing.T, c *caller) {
 				if r := c.answers(c.get("/old/page"), 200); r.Seen.URI != "/page" {
 					c.Errorf("sent on as %s", r.Seen.URI)
@@ -262,15 +263,19 @@ func limitConnections(_ *testing.T, c *caller) {
 	var slow sync.WaitGroup
 	for range 2 {
 		slow.Go(func() {
-			request, err := http.NewRequestWithContext(c.Context(), "GET", "http://"+c.host+"/?delay=6s", nil)
-			if err == nil {
-				var r *bed.Reply
-				if r, err = bed.Do(c.client, request); err == nil && r.StatusCode != 200 {
-					err = fmt.Errorf("a slow request: %s", r)
+			for c.Context().Err() == nil { // the requests below may be in the way
+				request, err := http.NewRequestWithContext(c.Context(), "GET", "http://"+c.host+"/?delay=4s", nil)
+				if err != nil {
+					c.Error(err)
+					return
 				}
-			}
-			if err != nil {
-				c.Error(err)
+				r, err := bed.Do(c.client, request)
+				if err != nil || r.StatusCode != 200 && r.StatusCode != 503 {
+					c.Errorf("a slow request: %v, %v", r, err)
+				}
+				if err != nil || r.StatusCode != 503 {
+					return
+				}
 			}
 		})
 	}

@@ -17,7 +17,7 @@ import (
 type flagged struct {
 	name     string // also its class and its Deployment
 	args     []string
-	manifest string // objects in the first namespace; nil: an Ingress of its class in each
+	manifest string // further objects in the first namespace
 	check    func(*flagCase)
 }
 
@@ -68,13 +68,15 @@ func TestFlags(t *testing.T) {
 	roots := certificate(first, "default-cert", "*.fallback.example")
 	first.Kubectl(app("echo", 1)+app("fallback", 1), "apply", "-f", "-")
 	other.Kubectl(app("echo", 1), "apply", "-f", "-")
-	all, others := "", ""
+	controllers, all, others := "", "", ""
 	cases := flags(first.Name)
 	for i := range cases {
 		f := &cases[i]
-		all += controller(f.name, f.args...) + f.manifest + ingress(f.name, f.name, "", f.name+".first.example")
+		controllers += controller(f.name, f.args...)
+		all += f.manifest + ingress(f.name, f.name, "", f.name+".first.example")
 		others += ingress(f.name, f.name, "", f.name+".other.example")
 	}
+	first.KubectlIn(kube.Installed.Namespace, controllers, "apply", "-f", "-")
 	first.Kubectl(all, "apply", "-f", "-")
 	other.Kubectl(others, "apply", "-f", "-")
 	for i := range cases {

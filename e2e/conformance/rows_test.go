@@ -111,28 +111,30 @@ func hasFields(t *testing.T, who string, h http.Header, fields []string) {
 	}
 }
 
-// run applies the rows and checks each of them at one Pod of a controller.
+// runRows applies the rows and checks all of them at once, at one Pod of a controller.
 func runRows(t *testing.T, s *bed.Space, class string, pod *corev1.Pod, roots *x509.CertPool, rows []row) {
 	manifest := ""
 	for i := range rows {
 		manifest += rows[i].manifest(class)
 	}
 	s.Kubectl(manifest, "apply", "-f", "-")
-	for i := range rows {
-		r := &rows[i]
-		t.Run(r.name, func(t *testing.T) {
-			t.Parallel()
-			c := &caller{t, kube.ClientTo(pod.Status.PodIP, roots), r.hostname(), s, pod.Namespace + "/" + pod.Name}
-			t.Cleanup(c.client.CloseIdleConnections)
-			c.until(r.at, max(r.first, 200))
-			if r.event != "" {
-				hasEvent(t, s, r.name, r.event)
-			}
-			if r.check != nil {
-				r.check(t, c)
-			}
-		})
-	}
+	t.Run("rows", func(t *testing.T) {
+		for i := range rows {
+			r := &rows[i]
+			t.Run(r.name, func(t *testing.T) {
+				t.Parallel()
+				c := &caller{t, kube.ClientTo(pod.Status.PodIP, roots), r.hostname(), s, pod.Namespace + "/" + pod.Name}
+				t.Cleanup(c.client.CloseIdleConnections)
+				c.until(r.at, max(r.first, 200))
+				if r.event != "" {
+					hasEvent(t, s, r.name, r.event)
+				}
+				if r.check != nil {
+					r.check(t, c)
+				}
+			})
+		}
+	})
 }
 
 // until asks for a path until it is answered with a status.

@@ -43,7 +43,7 @@ data:
 func TestSettings(t *testing.T) {
 	s := kube.EmptySpace(t)
 	roots := certificate(s, "rows", "*.rows.example")
-	s.Kubectl(settings+controller("settings", "--configmap=$(POD_NAMESPACE)/settings"), "apply", "-f", "-")
+	s.KubectlIn(kube.Installed.Namespace, settings+controller("settings", "--configmap=$(POD_NAMESPACE)/settings"), "apply", "-f", "-")
 	s.Kubectl(app("echo", 1), "apply", "-f", "-")
 	pod := podOf(t, kube.Installed.Namespace, "settings")
 	s.Kubectl("", "rollout", "status", "deployment/echo", "--timeout=60s")
