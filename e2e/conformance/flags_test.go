@@ -139,11 +139,14 @@ func flags(first string) []flagged {
 			f.has("publish-status-address", "192.0.2.7 lb.example.com")
 		}},
 		{name: "update-status", args: []string{"--update-status=false", "--publish-status-address=192.0.2.8"}, check: func(f *flagCase) {
-			// Two Ingresses have their Sync events, one after the other: the first would have
-			// its address by then.
-			hasEvent(f.T, f.first, "update-status", "Scheduled for sync")
-			f.first.Kubectl(ingress("update-status-2", "update-status", "", "later.example"), "apply", "-f", "-")
-			hasEvent(f.T, f.first, "update-status-2", "Scheduled for sync")
+			f.asks("update-status.first.example", 200)
+			// Two more get their Sync events, one after the other: the first would have its
+			// address by then.
+			for _, name := range []string{"update-status-1", "update-status-2"} {
+				f.first.Kubectl(ingress(name, "update-status", "", name+".example"), "apply", "-f", "-")
+				hasEvent(f.T, f.first, name, "Scheduled for sync")
+			}
+			f.has("update-status-1", "")
 			f.has("update-status", "")
 		}},
 		{name: "disable-catch-all", args: []string{"--disable-catch-all"}, manifest: ingress("hostless", "disable-catch-all", "", ""), check: func(f *flagCase) {
