@@ -29,7 +29,8 @@ type Controller struct {
 	Listeners []Listener
 	Hosts     []Host // sorted by Name; Name "" is the catch-all and always there
 	Settings  Settings
-	Publish   string // namespace/name of the Service whose addresses go to the Ingresses' status
+	Given     []Given `json:"-"` // what its ConfigMap says and is read, sorted by Key
+	Publish   string  // namespace/name of the Service whose addresses go to the Ingresses' status
 	// PublishAddresses go to the Ingresses' status instead of those of Publish.
 	PublishAddresses []string `json:",omitempty"`
 	Ingresses        []Origin // served, the oldest first
@@ -43,6 +44,13 @@ type Listener struct {
 	Bind          string // address to bind, or "" for one the process chooses
 	TLS           bool
 	ProxyProtocol bool
+}
+
+// Given is a key of a controller's ConfigMap as somebody wrote it.
+type Given struct {
+	Key, Value string
+	Field      string
+	Origin     Origin
 }
 
 // Settings are the values of a controller's ConfigMap that belong to no route.

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/pierhead/pierhead/internal/model"
@@ -113,3 +114,13 @@ func (g *Global) foreign(d *Draft, name string, p model.Problem, decl *Decl) {
 
 // guards stands for guards of the ConfigMap that we do not have.
 var guards = &Decl{Name: "guards"}
+
+// Given lists the values that were read, by key.
+func (g *Global) Given() []model.Given {
+	var all []model.Given
+	for d, w := range g.values {
+		all = append(all, model.Given{Key: d.Name, Value: w.Value, Field: w.Field, Origin: w.Origin})
+	}
+	slices.SortFunc(all, func(a, b model.Given) int { return strings.Compare(a.Key, b.Key) })
+	return all
+}

@@ -70,7 +70,7 @@ func controllers(o *Objects, opt Options, r *report) []*controller {
 	for _, kind := range []string{"Deployment", "DaemonSet"} {
 		for _, e := range o.workloads[kind].sorted() {
 			w := &workload{entry: e, r: r}
-			index, args := w.command()
+			index, args := commandOf(&e.value.Spec.Template.Spec)
 			if index < 0 {
 				continue
 			}
@@ -85,7 +85,7 @@ func controllers(o *Objects, opt Options, r *report) []*controller {
 				continue
 			}
 			names[e.id.String()] = e.origin
-			cs = append(cs, w.controller(o, index, args))
+			cs = append(cs, w.controller(o, index, args, opt))
 		}
 	}
 	if !found && opt.Default != nil {
@@ -116,10 +116,21 @@ func defaultController(d *Default) *controller {
 	return c
 }
 
-// command returns which container of the pod is an ingress controller and the words
+// ControllerIn returns which container of a pod is an ingress controller, and its flags
+// as they are written; or -1.
+func ControllerIn(pod *corev1.PodSpec) (int, []string) {
+	index, args := commandOf(pod)
+	var words []string
+	for _, a := range args {
+		words = append(words, a.text)
+	}
+	return index, words
+}
+
+// commandOf returns which container of a pod is an ingress controller and the words
 // after the controller's name, or -1.
-func (w *workload) command() (int, []arg) {
-	for i, c := range w.entry.value.Spec.Template.Spec.Containers {
+func commandOf(pod *corev1.PodSpec) (int, []arg) {
+	for i, c := range pod.Containers {
 		field := fmt.Sprintf("spec.template.spec.containers[%d]", i)
 		var words []arg
 		for j, s := range c.Command {
@@ -151,7 +162,7 @@ func imageName(image string) string {
 }
 
 // controller reads the controller in one container.
-func (w *workload) controller(o *Objects, index int, args []arg) *controller {
+func (w *workload) controller(o *Objects, index int, args []arg, opt Options) *controller {
 	e := w.entry
 	container := &e.value.Spec.Template.Spec.Containers[index]
 	env := environment(o, w, container)
@@ -163,9 +174,13 @@ func (w *workload) controller(o *Objects, index int, args []arg) *controller {
 				fmt.Sprintf("the variable %q is not known and stays as it is written", name), "define it under env of the container")
 		}
 	}
-	fr := readFlags(args, func(s model.Severity, field, value, reason, remedy string) {
+	fr := newFlagReader(func(s model.Severity, field, value, reason, remedy string) {
 		w.r.add(s, e.at(field), field, value, reason, remedy)
 	})
+	if !opt.Standalone {
+		fr.own = map[string]string{} // it is a process of its own
+	}
+	fr.read(args)
 	return &controller{
 		Flags:  fr.Flags,
 		name:   e.id.String(),

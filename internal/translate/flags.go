@@ -61,15 +61,13 @@ type flagReader struct {
 	tell  func(s model.Severity, field, value, reason, remedy string)
 }
 
-// readFlags reads a controller's words. A flag that cannot be read keeps its default
-// and its owner is told.
-func readFlags(args []arg, tell func(s model.Severity, field, value, reason, remedy string)) *flagReader {
-	r := &flagReader{Flags: DefaultFlags(), given: map[string]flagValue{}, tell: tell}
-	r.read(args)
-	return r
+// newFlagReader returns a reader that has read nothing.
+func newFlagReader(tell func(s model.Severity, field, value, reason, remedy string)) *flagReader {
+	return &flagReader{Flags: DefaultFlags(), given: map[string]flagValue{}, tell: tell}
 }
 
-// read reads the words.
+// read reads a controller's words. A flag that cannot be read keeps its default and its
+// owner is told.
 func (r *flagReader) read(args []arg) {
 	for i := 0; i < len(args); i++ {
 		word := args[i]
@@ -170,6 +168,7 @@ type flagInfo struct {
 	effect   flagEffect
 	honoured bool   // a flag of the process that a process in a cluster reads
 	missing  bool   // a flag of the process that it does not read yet
+	ours     bool   // ingress-nginx does not have it
 	off      string // the default, which asks for nothing
 	set      func(*Flags, string)
 	doc      string

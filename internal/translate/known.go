@@ -13,7 +13,7 @@ func truth(s string) bool { b, _ := strconv.ParseBool(s); return b } // checked 
 
 func port(s string) uint16 { n, _ := strconv.ParseUint(s, 10, 16); return uint16(n) } // checked before
 
-// knownFlags are all flags of ingress-nginx, those of klog, and those it once had.
+// knownFlags are all flags of ingress-nginx, those of klog, those it once had, and ours.
 var knownFlags = map[string]flagInfo{
 	"annotations-prefix":          {kind: textFlag, effect: served, set: func(f *Flags, v string) { f.AnnotationsPrefix = v }, off: "nginx.ingress.kubernetes.io", doc: "What annotations begin with."},
 	"configmap":                   {kind: objectFlag, effect: served, set: func(f *Flags, v string) { f.ConfigMap = v }, doc: "The ConfigMap with the settings, as namespace/name. Changes apply at once."},
@@ -78,6 +78,7 @@ var knownFlags = map[string]flagInfo{
 	"shutdown-grace-period":           {kind: intFlag, honoured: true, off: "0", doc: "Seconds between SIGTERM and the last connection that is accepted."},
 	"size-buckets":                    {missing: true, off: "10,100,1000,10000,100000,1e+06,1e+07", doc: "Buckets of bytes sent."},
 	"ssl-passthrough-proxy-port":      {kind: portFlag, off: "442", doc: "A port between parts of nginx; there are none here."},
+	"state-api":                       {kind: boolFlag, honoured: true, ours: true, off: "true", doc: "Answers questions about what is served, on the address of the health check, under /api/ (docs/json.md); kubectl pierhead needs it."},
 	"status-port":                     {kind: portFlag, off: "10246", doc: "A port inside nginx; there is none here."},
 	"status-update-interval":          {kind: intFlag, honoured: true, off: "60", doc: "Seconds between two looks at every Ingress's status; changes are written at once."},
 	"stream-port":                     {kind: portFlag, off: "10247", doc: "A port inside nginx; there is none here."},

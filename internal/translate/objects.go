@@ -253,6 +253,9 @@ func (o *Objects) repeated(r *report) {
 func (o *Objects) missing(kind string, i id) string {
 	origin := model.Origin{Kind: kind, Namespace: i.namespace, Name: i.name}
 	if at, ok := o.refused[origin.String()]; ok {
+		if at.File == "" {
+			return fmt.Sprintf("%s %s could not be read", kind, i)
+		}
 		return fmt.Sprintf("%s %s could not be read (%s)", kind, i, at.Place())
 	}
 	return fmt.Sprintf("%s %s does not exist", kind, i)

@@ -16,10 +16,15 @@ type ProcessFlags struct {
 }
 
 // ReadProcessFlags reads the command line of a controller. What is wrong with a flag
-// is told; ingress-nginx would not start where the severity is Error.
+// is told, where tell is not nil; ingress-nginx would not start where the severity is
+// Error.
 func ReadProcessFlags(words []string, tell func(s model.Severity, flag, reason, remedy string)) *ProcessFlags {
-	r := &flagReader{Flags: DefaultFlags(), given: map[string]flagValue{}, own: map[string]string{}}
-	r.tell = func(s model.Severity, _, value, reason, remedy string) { tell(s, value, reason, remedy) }
+	r := newFlagReader(func(s model.Severity, _, value, reason, remedy string) {
+		if tell != nil {
+			tell(s, value, reason, remedy)
+		}
+	})
+	r.own = map[string]string{}
 	args := make([]arg, len(words))
 	for i, w := range words {
 		args[i].text = w
@@ -53,10 +58,10 @@ func (p *ProcessFlags) Duration(name string) time.Duration {
 	return d
 }
 
-// FlagRow is a flag of ingress-nginx for the manual.
+// FlagRow is a flag for the manual.
 type FlagRow struct {
 	Name, Default, Doc string
-	State              string // "served", "no effect", "not yet", "removed"
+	State              string // "served", "ours", "no effect", "not yet", "removed"
 }
 
 // FlagRows lists all flags that have a meaning of their own, by name; those of
@@ -71,6 +76,8 @@ func FlagRows() []FlagRow {
 			row.State = "removed"
 		case f.doc == "":
 			continue
+		case f.ours:
+			row.State = "ours"
 		case f.effect == laterFlag, f.missing:
 			row.State = "not yet"
 		case f.effect == served, f.honoured:

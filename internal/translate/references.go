@@ -4,7 +4,9 @@ import (
 	"strings"
 	"sync"
 
+	appsv1 "k8s.io/api/apps/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/pierhead/pierhead/internal/policy"
 )
@@ -73,4 +75,26 @@ func SettingsReferences(data map[string]string) References {
 		r.Secrets = append(r.Secrets, v)
 	}
 	return r
+}
+
+// ControllerReferences returns what the flags of a Deployment or DaemonSet name, and
+// whether it runs a controller at all.
+func ControllerReferences(obj runtime.Object) (r References, ok bool) {
+	_, d := workloadOf(obj)
+	if d == nil {
+		return r, false
+	}
+	w := &workload{entry: &entry[appsv1.Deployment]{id: id{d.Namespace, d.Name}, value: d}, r: &report{}}
+	index, args := commandOf(&d.Spec.Template.Spec)
+	if index < 0 {
+		return r, false
+	}
+	c := w.controller(NewObjects(), index, args, Options{})
+	if c.ConfigMap != "" {
+		r.ConfigMaps = append(r.ConfigMaps, c.ConfigMap)
+	}
+	if c.DefaultSSLCertificate != "" {
+		r.Secrets = append(r.Secrets, c.DefaultSSLCertificate)
+	}
+	return r, true
 }

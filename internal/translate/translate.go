@@ -106,6 +106,7 @@ func (s *servers) controller() model.Controller {
 		},
 		Hosts:            s.result(),
 		Settings:         settings,
+		Given:            c.global.Given(),
 		Publish:          s.publishedBy(),
 		PublishAddresses: c.PublishStatusAddress,
 		Ingresses:        s.ingresses(),

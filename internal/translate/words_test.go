@@ -51,11 +51,12 @@ func TestFlags(t *testing.T) {
 		"--configmap=":                              func(f Flags) bool { return f.ConfigMap == "" },
 		"--kubeconfig --http-port=1 --https-port=2": func(f Flags) bool { return f.HTTPPort == 80 && f.HTTPSPort == 2 },
 	} {
-		r := readFlags(words(line), func(s model.Severity, field, value, reason, remedy string) {
+		r := newFlagReader(func(s model.Severity, field, value, reason, remedy string) {
 			if s > model.Info {
 				t.Errorf("%s: %s %s", line, value, reason)
 			}
 		})
+		r.read(words(line))
 		if !want(r.Flags) {
 			t.Errorf("%s gives %+v", line, r.Flags)
 		}
@@ -69,7 +70,7 @@ func TestFlagsOf(t *testing.T) {
 		if f.effect == served && f.set == nil {
 			t.Errorf("--%s is served and sets nothing", name)
 		}
-		if f.effect != removedFlag && !strings.Contains(" v vmodule log-dir log-file log-backtrace-at logtostderr alsologtostderr stderrthreshold log-file-max-size add-dir-header skip-headers skip-log-headers one-output ",
+		if f.effect != removedFlag && !f.ours && !strings.Contains(" v vmodule log-dir log-file log-backtrace-at logtostderr alsologtostderr stderrthreshold log-file-max-size add-dir-header skip-headers skip-log-headers one-output ",
 			" "+strings.ReplaceAll(name, "_", "-")+" ") {
 			n++
 		}
@@ -113,7 +114,7 @@ func FuzzWords(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		readFlags(words(s), func(model.Severity, string, string, string, string) {})
+		newFlagReader(func(model.Severity, string, string, string, string) {}).read(words(s))
 		if out, missing := expand(s, nil); len(missing) == 0 && len(out) > len(s) {
 			t.Errorf("expand(%q) = %q", s, out)
 		}
