@@ -53,7 +53,7 @@ bench:
 	$(GO) run ./bench
 
 update:
-	$(GO) test ./cmd/pierhead ./internal/control ./internal/exchange ./internal/policy ./internal/translate -update
+	$(GO) test ./cmd/pierhead ./internal/control ./internal/exchange ./internal/kubectl ./internal/policy ./internal/translate -update
 	$(GO) -C deploy/test test . -update
 
 build:

@@ -50,9 +50,13 @@ examples:
 
 func init() { controllerCommand.run = runController }
 
-// asController returns the words of the command line with the command they stand for:
-// the controller's words may come under the name of ingress-nginx's program.
-func asController(words []string) []string {
+// byName returns the words of the command line with the command they stand for: the
+// controller's words may come under the name of ingress-nginx's program, and those of the
+// plugin under its own.
+func byName(words []string) []string {
+	if plugin, ok := asPlugin(words); ok {
+		return plugin
+	}
 	for i := range min(2, len(words)) {
 		if path.Base(words[i]) == controllerName {
 			return append([]string{controllerCommand.name}, words[i+1:]...)
@@ -142,7 +146,7 @@ func (c *controller) run(ctx context.Context) error {
 	if err := c.connect(); err != nil {
 		return err
 	}
-	c.health.waiting = c.source.Waiting
+	c.health.waiting, c.health.leading = c.source.Waiting, c.publisher.Leading
 	running, err := c.start(ctx, live)
 	if err != nil || running == nil {
 		return err

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pierhead/pierhead/internal/admin"
 	"github.com/pierhead/pierhead/internal/control"
 	"github.com/pierhead/pierhead/internal/translate"
 )
@@ -22,11 +21,13 @@ import (
 // process ends.
 type health struct {
 	waiting func() string // what the first table waits for
+	leading func() bool   // whether this process writes status and Events
 	running atomic.Pointer[serving]
 	ending  atomic.Bool
 
-	servers []*http.Server
-	ended   sync.WaitGroup
+	stateAPI bool // the state is told, not only health and metrics
+	servers  []*http.Server
+	ended    sync.WaitGroup
 }
 
 // serving is a controller that serves.
@@ -37,7 +38,7 @@ type serving struct {
 
 // startHealth opens the addresses that the flags say.
 func startHealth(f *translate.ProcessFlags, log *slog.Logger) (*health, error) {
-	h := &health{waiting: func() string { return "waiting for the API server" }}
+	h := &health{waiting: func() string { return "waiting for the API server" }, stateAPI: f.Bool("state-api")}
 	mux := http.NewServeMux()
 	mux.HandleFunc(f.Text("health-check-path"), h.answer)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -88,7 +89,11 @@ func profiles() http.Handler {
 
 // serve says that a controller serves from now on.
 func (h *health) serve(c *control.Control) {
-	a := &admin.Server{State: c.Current, Healthy: h.check, Metrics: c.Metrics()}
+	a := c.Admin(h.check)
+	a.Views.Leading = h.leading
+	if !h.stateAPI {
+		a.Off = "the state API is switched off by --state-api=false"
+	}
 	h.running.Store(&serving{c, a.Handler()})
 }
 

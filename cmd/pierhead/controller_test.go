@@ -26,17 +26,21 @@ func TestFlagsAreTold(t *testing.T) {
 	manual.Compare(t, "flags.md", "flags", b.String()+"\n")
 }
 
-// TestAsController: every way in which manifests start ingress-nginx's program.
-func TestAsController(t *testing.T) {
+// TestByName: every way in which manifests start ingress-nginx's program, and the names
+// of the plugin.
+func TestByName(t *testing.T) {
 	for line, want := range map[string]string{
 		"/usr/bin/pierhead up .": "up .",
 		"pierhead":               "",
 		"/nginx-ingress-controller --election-id=x":                         "controller --election-id=x",
 		"pierhead /nginx-ingress-controller --v=2":                          "controller --v=2",
+		"/usr/bin/kubectl-pierhead routes -n a":                             "kubectl routes -n a",
+		"kubectl-pierhead.exe info":                                         "kubectl info",
+		"kubectl_complete-pierhead ro":                                      "kubectl kubectl_complete-pierhead ro",
 		"pierhead explain nginx-ingress-controller":                         "explain nginx-ingress-controller",
 		"/nginx-ingress-controller /nginx-ingress-controller --configmap=x": "controller /nginx-ingress-controller --configmap=x",
 	} {
-		if got := strings.Join(asController(strings.Fields(line)), " "); got != want {
+		if got := strings.Join(byName(strings.Fields(line)), " "); got != want {
 			t.Errorf("%s means %q, want %q", line, got, want)
 		}
 	}

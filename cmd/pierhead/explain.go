@@ -6,11 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/netip"
-	"net/url"
-	"strings"
 
+	"github.com/pierhead/pierhead/internal/admin"
 	"github.com/pierhead/pierhead/internal/control"
 )
 
@@ -71,11 +68,7 @@ func explain(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(words) != 1 {
 		return usageError{fmt.Errorf("explain: name one URL, such as https://shop.example.com/cart")}
 	}
-	u, err := url.Parse(words[0])
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return usageError{fmt.Errorf("explain: %q: want a URL such as https://shop.example.com/cart", words[0])}
-	}
-	req, err := request(u, *method, fields, *from)
+	req, err := admin.ReadRequest(words[0], *method, fields, *from)
 	if err != nil {
 		return usageError{fmt.Errorf("explain: %w", err)}
 	}
@@ -108,93 +101,9 @@ func explain(_ context.Context, args []string, stdout, stderr io.Writer) error {
 			if i > 0 {
 				fmt.Fprintln(stdout)
 			}
-			writeExplanation(stdout, u, e)
+			e.WriteText(stdout, req.URL)
 		}
 		return unread
 	}
 	return usageError{fmt.Errorf("explain: no format %q; there are text and json", *format)}
-}
-
-// request reads what the flags tell about the request.
-func request(u *url.URL, method string, fields []string, from string) (*control.Request, error) {
-	req := &control.Request{URL: u, Method: method}
-	if method == "" || strings.ContainsAny(method, " \t\r\n/:") {
-		return nil, fmt.Errorf("-X %q: want a method such as POST", method)
-	}
-	for _, f := range fields {
-		name, value, ok := strings.Cut(f, ":")
-		if !ok || name == "" || strings.ContainsAny(name, " \t") {
-			return nil, fmt.Errorf("-H %q: want a field such as %q", f, "Accept: text/html")
-		}
-		req.Fields = append(req.Fields, [2]string{name, strings.TrimSpace(value)})
-	}
-	addr, err := netip.ParseAddr(from)
-	if err != nil {
-		return nil, fmt.Errorf("--from %q: want an address such as 192.0.2.7", from)
-	}
-	req.From = addr
-	return req, nil
-}
-
-// writeExplanation prints what one controller does with the request.
-func writeExplanation(w io.Writer, u *url.URL, e control.Explanation) {
-	fmt.Fprintf(w, "%s\n  controller  %s, listener %s\n", u, e.Controller, e.Listener)
-	if e.Refused != "" {
-		fmt.Fprintln(w, "  "+e.Refused)
-		return
-	}
-	host := e.Host
-	if host == "" {
-		host = "*"
-	}
-	fmt.Fprintf(w, "  host        %s: %s\n", host, e.HostWhy)
-	if e.Certificate != "" {
-		fmt.Fprintf(w, "  certificate %s\n", e.Certificate)
-	}
-	fmt.Fprintln(w, "  routes")
-	for _, c := range e.Considered {
-		mark := " "
-		if c.Taken {
-			mark = ">"
-		}
-		fmt.Fprintf(w, "  %s %-8s %-20s %s (%s)\n", mark, c.PathType, c.Path, c.Why, c.From)
-	}
-	fmt.Fprintf(w, "  route       %s %s of %s\n", e.Route.PathType, e.Route.Path, e.Route.From)
-	if e.Closed != "" {
-		fmt.Fprintf(w, "  CLOSED      every request is answered 503: %s\n", e.Closed)
-	}
-	fmt.Fprintln(w, "  steps")
-	for _, s := range e.Steps {
-		fmt.Fprintf(w, "    %-10s %-20s %s\n", s.Phase, s.Policy, s.Value)
-		for _, from := range s.From {
-			fmt.Fprintf(w, "    %-10s %-20s   %s\n", "", "", from)
-		}
-	}
-	ends := strings.Join(e.Endpoints, ", ")
-	if ends == "" {
-		ends = "no endpoint: 503"
-	}
-	if e.Upstream == "" {
-		ends = "the controller answers by itself: 404"
-	}
-	fmt.Fprintf(w, "  upstream    %s\n", strings.TrimPrefix(e.Upstream+": "+ends, ": "))
-	writeOutcome(w, e.Outcome)
-}
-
-// writeOutcome prints what comes of the request.
-func writeOutcome(w io.Writer, o *control.Outcome) {
-	if o == nil {
-		return
-	}
-	if o.Asks != "" {
-		fmt.Fprintf(w, "  asks        %s (taken to let the client in)\n", o.Asks)
-	}
-	if o.Status != 0 {
-		fmt.Fprintf(w, "  answer      %s\n", strings.TrimSpace(fmt.Sprintf("%d %s %s", o.Status, http.StatusText(o.Status), o.Redirect)))
-		return
-	}
-	fmt.Fprintf(w, "  sent        %s %s\n  %-11s Host: %s\n", o.Method, o.Target, "", o.Host)
-	for _, f := range o.Fields {
-		fmt.Fprintf(w, "  %-11s %s\n", "", f)
-	}
 }

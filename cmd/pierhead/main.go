@@ -33,7 +33,7 @@ type command struct {
 
 // commands in the order help shows them.
 func commands() []command {
-	return []command{demoCommand, upCommand, controllerCommand, checkCommand, explainCommand, statusCommand, completionCommand, versionCommand}
+	return []command{demoCommand, upCommand, controllerCommand, checkCommand, explainCommand, statusCommand, kubectlCommand, completionCommand, versionCommand}
 }
 
 // exitCode ends the process without a further message.
@@ -42,7 +42,7 @@ type exitCode int
 func (c exitCode) Error() string { return fmt.Sprintf("exit status %d", int(c)) }
 
 func main() {
-	os.Exit(run(asController(os.Args), os.Stdout, os.Stderr))
+	os.Exit(run(byName(os.Args), os.Stdout, os.Stderr))
 }
 
 // run is main without the process: tests call it.

@@ -1,10 +1,10 @@
-// Package admin is the address that operators and probes ask: health, metrics and
-// the state as JSON. It only reads; it changes nothing and tells no secret.
+// Package admin is the address that operators and probes ask: health, metrics, and as
+// JSON the state, parts of it, and answers to questions about it (api.go). It only reads;
+// it changes nothing and tells no secret.
 package admin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -14,16 +14,19 @@ import (
 
 // Server answers on the admin address.
 type Server struct {
-	State   func() *State // never nil
-	Healthy func() error  // nil: ready
-	Metrics http.Handler
+	State      func() *State // never nil
+	Generation func() uint64 // that of State, without making it
+	Healthy    func() error  // nil: ready
+	Metrics    http.Handler
+	Views      Views
+	Off        string // why the API answers nothing, or ""
 }
 
 // Handler returns the address's routes.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.health)
-	mux.HandleFunc("GET /api/v1/state", s.state)
+	s.api(mux)
 	if s.Metrics != nil {
 		mux.Handle("GET /metrics", s.Metrics)
 	}
@@ -36,15 +39,6 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	fmt.Fprint(w, "ok")
-}
-
-func (s *Server) state(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(s.State()); err != nil {
-		return // the client went away; there is nobody to tell
-	}
 }
 
 // Serve answers on ln until ctx ends.

@@ -63,6 +63,8 @@ type Route struct {
 	Upstream   string   `json:"upstream"`
 	Policies   []string `json:"policies"`
 	Closed     string   `json:"closed,omitempty"`
+	Namespace  string   `json:"namespace,omitempty"` // of the Ingress; empty: no Ingress asked for the route
+	Ingress    string   `json:"ingress,omitempty"`
 	Origin     string   `json:"origin"`
 	Place      string   `json:"place,omitempty"`
 }
@@ -78,6 +80,13 @@ type Ingress struct {
 // Upstream is a Service port and its endpoints.
 type Upstream struct {
 	Name      string   `json:"name"`
+	Namespace string   `json:"namespace"`
+	Service   string   `json:"service"`
+	Port      string   `json:"port"`
+	Protocol  string   `json:"protocol"`
+	Balance   string   `json:"balance"`
+	External  bool     `json:"external,omitempty"` // the endpoint is a name, resolved at run time
+	Sticky    string   `json:"sticky,omitempty"`   // the cookie that keeps clients at an endpoint
 	Endpoints []string `json:"endpoints"`
 }
 

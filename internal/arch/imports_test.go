@@ -43,11 +43,12 @@ var allowed = map[string]string{
 	"internal/admission":       "internal/model internal/translate",
 	"internal/control":         "*",
 	"internal/admin":           "internal/model internal/routing internal/upstream",
+	"internal/kubectl":         "internal/model internal/translate internal/control internal/admin",
 	"internal/demo":            "internal/control internal/admin examples",
 }
 
 // kubernetes lists the packages that may import k8s.io modules.
-var kubernetes = []string{"internal/translate", "internal/source/file", "internal/source/kube", "internal/status", "internal/admission"}
+var kubernetes = []string{"internal/translate", "internal/source/file", "internal/source/kube", "internal/status", "internal/admission", "internal/kubectl"}
 
 func TestImports(t *testing.T) {
 	seen := map[string]bool{}

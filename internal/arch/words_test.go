@@ -55,7 +55,8 @@ func TestWords(t *testing.T) {
 
 // foreign lists identifiers whose word is not ours to choose.
 var foreign = map[string]bool{
-	"exchange.Conn.Peer":        true, // the other end of a TCP connection
-	"message.Location":          true, // a field of RFC 9110
-	"routing.AddSlash.Location": true, // its value
+	"exchange.Conn.Peer":            true, // the other end of a TCP connection
+	"message.Location":              true, // a field of RFC 9110
+	"routing.AddSlash.Location":     true, // its value
+	"kubectl.ServiceInfo.ClusterIP": true, // a field of a Service
 }

@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"maps"
 	"net"
-	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -131,7 +130,7 @@ func (c *Control) startAdmin(ctx context.Context) error {
 		return fmt.Errorf("admin address: %w; choose another one with --admin-listen", err)
 	}
 	c.adminAddr = ln.Addr()
-	srv := &admin.Server{State: c.Current, Healthy: c.healthy, Metrics: c.metrics()}
+	srv := c.Admin(c.healthy)
 	c.ended.Go(func() {
 		if err := srv.Serve(ctx, ln); err != nil {
 			c.opt.Log.Error(err.Error())
@@ -186,10 +185,6 @@ func (c *Control) Problems() []model.Problem { return c.stands.Load().problems }
 
 // Controllers returns those of State, without making the rest of it.
 func (c *Control) Controllers() []admin.Controller { return c.stands.Load().controllers }
-
-// Metrics returns what answers /metrics, for a process that has an address of its own
-// for it.
-func (c *Control) Metrics() http.Handler { return c.metrics() }
 
 // Ingresses lists the Ingresses that are served, as namespace/name. Only
 // Options.Changed may ask for them, and must not change the list.

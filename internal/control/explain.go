@@ -5,51 +5,18 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pierhead/pierhead/internal/admin"
 	"github.com/pierhead/pierhead/internal/exchange"
 	"github.com/pierhead/pierhead/internal/model"
 	"github.com/pierhead/pierhead/internal/policy"
 	"github.com/pierhead/pierhead/internal/routing"
 )
 
-// Explanation is what one controller does with one request.
-type Explanation struct {
-	Controller  string       `json:"controller"`
-	Listener    string       `json:"listener"`
-	Refused     string       `json:"refused,omitempty"` // why the request is not even matched
-	Host        string       `json:"host"`              // entry; "" is the catch-all
-	HostWhy     string       `json:"hostWhy"`
-	Certificate string       `json:"certificate,omitempty"`
-	Considered  []Considered `json:"considered"`
-	Route       Considered   `json:"route"`
-	Closed      string       `json:"closed,omitempty"`
-	Steps       []Step       `json:"steps"`
-	Upstream    string       `json:"upstream"`
-	Endpoints   []string     `json:"endpoints"`
-	Outcome     *Outcome     `json:"outcome,omitempty"` // nil when the request is refused
-}
-
-// Considered is one route that was looked at.
-type Considered struct {
-	Path     string `json:"path"`
-	PathType string `json:"pathType"`
-	From     string `json:"from"` // object, file and line
-	Taken    bool   `json:"taken"`
-	Why      string `json:"why"`
-}
-
-// Step is one policy of the route, in the order in which they run.
-type Step struct {
-	Phase  string   `json:"phase"` // "setting" for policies without a step
-	Policy string   `json:"policy"`
-	Value  string   `json:"value"` // the policy as JSON
-	From   []string `json:"from"`  // the values that somebody wrote; the others are defaults
-}
-
 // Explain tells what the controllers of a Plan do with a request. Without a name it
 // tells it for those that have the host, or for all when none has.
-func Explain(p *Plan, controller string, req *Request) []Explanation {
+func Explain(p *Plan, controller string, req *admin.Request) []admin.Explanation {
 	tables, _ := Tables(p)
-	var named, rest []Explanation
+	var named, rest []admin.Explanation
 	for i := range p.Config.Controllers {
 		c := &p.Config.Controllers[i]
 		if controller != "" && controller != c.Name {
@@ -68,9 +35,9 @@ func Explain(p *Plan, controller string, req *Request) []Explanation {
 	return named
 }
 
-func explainOne(p *Plan, c *model.Controller, t *routing.Table, req *Request) Explanation {
-	e := Explanation{Controller: c.Name, Listener: req.URL.Scheme, Considered: []Considered{}, Steps: []Step{}, Endpoints: []string{}}
-	all := t.Explain(req.host(), req.path())
+func explainOne(p *Plan, c *model.Controller, t *routing.Table, req *admin.Request) admin.Explanation {
+	e := admin.Explanation{Controller: c.Name, Listener: req.URL.Scheme, Considered: []admin.Considered{}, Steps: []admin.Step{}, Endpoints: []string{}}
+	all := t.Explain(hostOf(req), pathOf(req))
 	if len(all) == 1 {
 		e.Refused = all[0].Why
 		return e
@@ -85,11 +52,11 @@ func explainOne(p *Plan, c *model.Controller, t *routing.Table, req *Request) Ex
 	}
 	for _, one := range all[1:] {
 		r := one.Route
-		k := Considered{Path: r.Path, PathType: r.PathType.String(), From: from(r.Origin), Taken: one.Taken, Why: one.Why}
+		k := admin.Considered{Path: r.Path, PathType: r.PathType.String(), From: from(r.Origin), Taken: one.Taken, Why: one.Why}
 		e.Considered = append(e.Considered, k)
 		if one.Taken {
 			e.Route = k
-			e.route(p, r)
+			explainRoute(&e, p, r)
 			o := outcome(r, req, len(e.Endpoints) > 0)
 			e.Outcome = &o
 		}
@@ -97,25 +64,9 @@ func explainOne(p *Plan, c *model.Controller, t *routing.Table, req *Request) Ex
 	return e
 }
 
-// route adds what the route that takes the request does.
-func (e *Explanation) route(p *Plan, r *routing.Route) {
-	e.Closed, e.Upstream = r.Closed, r.Upstream
-	for _, pol := range r.Policies {
-		s := Step{Phase: "setting", Policy: pol.PolicyName(), From: []string{}}
-		if b, ok := pol.(policy.Builder); ok {
-			s.Phase = b.Phase().String()
-		}
-		s.Value = valueOf(pol)
-		if u, ok := pol.(interface{ Written() []policy.Written }); ok {
-			for _, w := range u.Written() {
-				s.From = append(s.From, fmt.Sprintf("%s = %q: %s", w.Field, w.Value, from(w.Origin)))
-			}
-		}
-		e.Steps = append(e.Steps, s)
-	}
-	if r.Upstream != "" {
-		e.Steps = append(e.Steps, Step{Phase: exchange.Available.String(), Policy: "available", Value: "503 while the upstream has no endpoint", From: []string{}})
-	}
+// explainRoute adds what the route that takes the request does.
+func explainRoute(e *admin.Explanation, p *Plan, r *routing.Route) {
+	e.Closed, e.Upstream, e.Steps = r.Closed, r.Upstream, stepsOf(r)
 	for i := range p.Config.Upstreams {
 		if up := &p.Config.Upstreams[i]; up.Name == r.Upstream && up.External != "" {
 			e.Endpoints = append(e.Endpoints, fmt.Sprintf("%s:%d, resolved at run time", up.External, up.ExternalP))
@@ -128,11 +79,33 @@ func (e *Explanation) route(p *Plan, r *routing.Route) {
 			}
 		}
 	}
-	order(e.Steps)
+}
+
+// stepsOf lists what a route does, in the order in which it is done.
+func stepsOf(r *routing.Route) []admin.Step {
+	steps := []admin.Step{}
+	for _, pol := range r.Policies {
+		s := admin.Step{Phase: "setting", Policy: pol.PolicyName(), From: []string{}}
+		if b, ok := pol.(policy.Builder); ok {
+			s.Phase = b.Phase().String()
+		}
+		s.Value = valueOf(pol)
+		if u, ok := pol.(interface{ Written() []policy.Written }); ok {
+			for _, w := range u.Written() {
+				s.From = append(s.From, fmt.Sprintf("%s = %q: %s", w.Field, w.Value, from(w.Origin)))
+			}
+		}
+		steps = append(steps, s)
+	}
+	if r.Upstream != "" {
+		steps = append(steps, admin.Step{Phase: exchange.Available.String(), Policy: "available", Value: "503 while the upstream has no endpoint", From: []string{}})
+	}
+	order(steps)
+	return steps
 }
 
 // order sorts steps by phase and keeps the order inside a phase.
-func order(steps []Step) {
+func order(steps []admin.Step) {
 	rank := map[string]int{}
 	for ph := exchange.PostRead; ph <= exchange.Respond; ph++ {
 		rank[ph.String()] = int(ph)
@@ -164,6 +137,7 @@ func valueOf(pol model.Policy) string {
 		return string(b)
 	}
 	delete(m, "from")
+	delete(m, "digest") // of passwords: whoever has it may try some
 	if len(m) == 0 {
 		return ""
 	}

@@ -3,26 +3,18 @@ package control
 import (
 	"crypto/tls"
 	"net/netip"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/pierhead/pierhead/internal/admin"
 	"github.com/pierhead/pierhead/internal/exchange"
 	"github.com/pierhead/pierhead/internal/message"
 	"github.com/pierhead/pierhead/internal/routing"
 )
 
-// Request is what Explain is asked about.
-type Request struct {
-	Method string // "" is GET
-	URL    *url.URL
-	Fields [][2]string // name and value; Host goes before the URL's
-	From   netip.Addr  // the client; zero is 127.0.0.1
-}
-
-// host returns the host that the request names.
-func (r *Request) host() string {
+// hostOf returns the host that the request names.
+func hostOf(r *admin.Request) string {
 	for _, f := range r.Fields {
 		if strings.EqualFold(f[0], "Host") {
 			return f[1]
@@ -31,33 +23,22 @@ func (r *Request) host() string {
 	return r.URL.Host
 }
 
-// path returns the path as a client sends it.
-func (r *Request) path() string {
+// pathOf returns the path as a client sends it.
+func pathOf(r *admin.Request) string {
 	if p := r.URL.EscapedPath(); p != "" {
 		return p
 	}
 	return "/"
 }
 
-// Outcome is what becomes of a request: an answer, or what is sent to the upstream.
-type Outcome struct {
-	Status   int      `json:"status,omitempty"`   // answered; 0: the upstream answers
-	Redirect string   `json:"redirect,omitempty"` // where the answer leads
-	Asks     string   `json:"asks,omitempty"`     // the authentication service, which is taken to let the client in
-	Method   string   `json:"method,omitempty"`   // sent to the upstream
-	Target   string   `json:"target,omitempty"`
-	Host     string   `json:"host,omitempty"`
-	Fields   []string `json:"fields,omitempty"` // fields that the client did not send so
-}
-
 // outcome runs the steps of the route on the request, from rest: nothing else is
 // counted against limits, and no other server is asked.
-func outcome(r *routing.Route, req *Request, endpoints bool) Outcome {
+func outcome(r *routing.Route, req *admin.Request, endpoints bool) admin.Outcome {
 	asked := &nobody{now: time.Now()}
-	x := req.exchange(asked)
+	x := exchangeOf(req, asked)
 	path, query, err := routing.Normalize(x.In.Target, nil)
 	if err != nil {
-		return Outcome{Status: exchange.BadRequest.Status()}
+		return admin.Outcome{Status: exchange.BadRequest.Status()}
 	}
 	x.Path, x.Query, x.Route = path, query, &r.Route
 	for _, step := range r.Chain.Request {
@@ -65,10 +46,10 @@ func outcome(r *routing.Route, req *Request, endpoints bool) Outcome {
 			if endpoints {
 				continue
 			}
-			return Outcome{Status: exchange.NoEndpoint.Status(), Asks: asked.url}
+			return admin.Outcome{Status: exchange.NoEndpoint.Status(), Asks: asked.url}
 		}
 		if reply := step.Request(x); reply != nil {
-			o := Outcome{Status: reply.Status, Asks: asked.url}
+			o := admin.Outcome{Status: reply.Status, Asks: asked.url}
 			for _, f := range reply.Fields {
 				if f.Name == "Location" {
 					o.Redirect = f.Value
@@ -77,7 +58,7 @@ func outcome(r *routing.Route, req *Request, endpoints bool) Outcome {
 			return o
 		}
 	}
-	o := Outcome{Method: x.Out.Method, Target: x.Out.Target, Host: x.Out.Host, Asks: asked.url}
+	o := admin.Outcome{Method: x.Out.Method, Target: x.Out.Target, Host: x.Out.Host, Asks: asked.url}
 	for i := range x.Out.Header.Len() {
 		f := x.Out.Header.At(i)
 		if v, ok := x.In.Header.Lookup(f.Name); !ok || v != f.Value {
@@ -87,14 +68,14 @@ func outcome(r *routing.Route, req *Request, endpoints bool) Outcome {
 	return o
 }
 
-// exchange makes the exchange that the request would be.
-func (r *Request) exchange(run exchange.Runtime) *exchange.Exchange {
+// exchangeOf makes the exchange that the request would be.
+func exchangeOf(r *admin.Request, run exchange.Runtime) *exchange.Exchange {
 	from := r.From
 	if !from.IsValid() {
 		from = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
 	client := netip.AddrPortFrom(from, 40000)
-	in := &message.Request{Version: message.HTTP11, Method: r.Method, Scheme: r.URL.Scheme, Host: r.host(), Target: r.path()}
+	in := &message.Request{Version: message.HTTP11, Method: r.Method, Scheme: r.URL.Scheme, Host: hostOf(r), Target: pathOf(r)}
 	if in.Method == "" {
 		in.Method = "GET"
 	}

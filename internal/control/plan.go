@@ -113,10 +113,16 @@ func Load(paths []string, rules Rules) (*Plan, error) {
 		paths = []string{"."}
 	}
 	o, problems := file.New(paths...).Load()
+	return Check(o, problems, rules), nil
+}
+
+// Check makes a Plan of objects that are not served, with what compiling its tables
+// would find.
+func Check(o *translate.Objects, problems []model.Problem, rules Rules) *Plan {
 	p := Make(o, problems, rules, nil)
 	_, found := Tables(p)
 	p.Problems = model.SortProblems(append(p.Problems, found...))
-	return p, nil
+	return p
 }
 
 // Tables compiles the tables of a Plan that is not served: for questions about it.

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/pierhead/pierhead/internal/admin"
 	"github.com/pierhead/pierhead/internal/lb"
 	"github.com/pierhead/pierhead/internal/translate"
 )
@@ -65,7 +66,7 @@ func planText(t *testing.T, p *Plan) string {
 	all := []any{p.Config, p.Endpoints, p.Allocations, p.Zones, p.Problems}
 	for i := range 6 {
 		u := &url.URL{Scheme: "http", Host: fmt.Sprintf("app-%d.example.com", i), Path: "/x"}
-		all = append(all, Explain(p, "", &Request{URL: u}))
+		all = append(all, Explain(p, "", &admin.Request{URL: u}))
 	}
 	b, err := json.MarshalIndent(all, "", " ")
 	if err != nil {

@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -26,6 +27,7 @@ type standing struct {
 	found  *findings
 	tables map[string]*routing.Table
 	pairs  *listen.KeyPairs
+	certs  map[string]*listen.Certificates            // by controller
 	ends   func([]model.Upstream) []model.EndpointSet // nil: those of the plan
 
 	once  sync.Once
@@ -37,6 +39,7 @@ func (r *running) stands(p *Plan, found *findings) *standing {
 	s := &standing{
 		version: r.opt.Version, engine: string(r.opt.Engine), problems: model.MergeProblems(p.Problems, found.problems),
 		controllers: []admin.Controller{}, plan: p, found: found, pairs: r.pairs, tables: map[string]*routing.Table{},
+		certs: maps.Clone(r.certificates),
 	}
 	if r.endpoints != nil {
 		s.ends = r.endpoints.source.Endpoints
@@ -141,7 +144,7 @@ func (st *standing) routes(s *admin.State, addresses map[string][]string) {
 			}
 			s.Routes = append(s.Routes, admin.Route{
 				Controller: c.Name, Host: route.Host, Path: route.Path, PathType: route.PathType.String(), Upstream: route.Upstream,
-				Policies: names, Closed: route.Closed, Origin: route.Origin.String(), Place: route.Origin.Place(),
+				Policies: names, Closed: route.Closed, Namespace: route.Namespace, Ingress: route.Ingress, Origin: route.Origin.String(), Place: route.Origin.Place(),
 			})
 		}
 		for _, in := range c.Ingresses {
@@ -181,7 +184,14 @@ func upstreamsOf(ups []model.Upstream, given []model.EndpointSet) []admin.Upstre
 		if ends == nil {
 			ends = []string{}
 		}
-		rows = append(rows, admin.Upstream{Name: u.Name, Endpoints: ends})
+		row := admin.Upstream{
+			Name: u.Name, Namespace: u.Namespace, Service: u.Service, Port: u.Port, Protocol: u.Protocol, Balance: u.Balance,
+			External: u.External != "", Endpoints: ends,
+		}
+		if u.Sticky != nil {
+			row.Sticky = u.Sticky.Cookie
+		}
+		rows = append(rows, row)
 	}
 	return rows
 }

@@ -152,7 +152,7 @@ func NewCertificates(ctl *model.Controller, pairs *KeyPairs) (*Certificates, err
 		}
 		c.add(h.Name, pair)
 		for _, alias := range h.Aliases {
-			if covers(pair, alias) {
+			if Covers(pair, alias) {
 				c.add(alias, pair)
 			}
 		}
@@ -171,7 +171,8 @@ func (c *Certificates) add(host string, pair *tls.Certificate) {
 	}
 }
 
-func covers(pair *tls.Certificate, host string) bool {
+// Covers tells whether a certificate is for a host.
+func Covers(pair *tls.Certificate, host string) bool {
 	return pair.Leaf != nil && pair.Leaf.VerifyHostname(host) == nil
 }
 

@@ -142,6 +142,19 @@ func (t *Table) Routes() iter.Seq[*Route] {
 	}
 }
 
+// RoutesOf lists the routes of the host entry of that name.
+func (t *Table) RoutesOf(name string) iter.Seq[*Route] {
+	return func(yield func(*Route) bool) {
+		for _, h := range t.hosts {
+			for _, r := range h.routes {
+				if h.name == name && !yield(r) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Live holds the table that serves. A request loads it once and keeps to it.
 type Live struct{ p atomic.Pointer[Table] }
 

@@ -1,4 +1,4 @@
-package control
+package kubectl
 
 import (
 	"os"
@@ -16,7 +16,7 @@ func TestJSONIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range []any{admin.State{}, Explanation{}} {
+	for _, v := range []any{admin.State{}, admin.Explanation{}, admin.Info{}, admin.Page[int]{}, admin.Config{}, admin.ServedCertificate{}, admin.Refusal{}, Rule{}, Installation{}, Lint{}} {
 		for _, name := range jsonNames(reflect.TypeOf(v)) {
 			if !strings.Contains(string(text), "`"+name+"`") {
 				t.Errorf("docs/json.md does not tell of field %q of %T", name, v)
