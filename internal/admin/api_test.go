@@ -93,6 +93,38 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// TestBounded: with 10,000 Ingresses no answer but the whole state grows past a page.
+func TestBounded(t *testing.T) {
+	s := server(10000)
+	st := s.State()
+	for i := range 10000 {
+		name := fmt.Sprintf("namespace-%d-service-80", i)
+		st.Upstreams = append(st.Upstreams, Upstream{Name: name, Endpoints: []string{"10.0.0.1:8080", "10.0.0.2:8080", "10.0.0.3:8080"}})
+		st.Certificates = append(st.Certificates, Certificate{Name: name, Names: []string{name}})
+		st.Problems = append(st.Problems, model.Problem{Origin: model.Origin{Kind: "Ingress", Name: name}, Field: "metadata.annotations[x]", Reason: "it is not served"})
+	}
+	for _, path := range []string{"info", "routes", "upstreams", "certificates", "problems"} {
+		w := ask(t, s, "/api/v1/"+path)
+		if w.Code != 200 || w.Body.Len() > 512<<10 {
+			t.Errorf("%s is answered %d with %d bytes", path, w.Code, w.Body.Len())
+		}
+	}
+}
+
+// BenchmarkLastPage is the dearest page of 10,000 routes.
+func BenchmarkLastPage(b *testing.B) {
+	s := server(10000)
+	h := s.Handler()
+	after := tokenOf(strings.Join([]string{"c", "h9499.example.com", "", "/", ""}, "\x00"))
+	for b.Loop() {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/routes?continue="+after, nil))
+		if w.Code != 200 {
+			b.Fatal(w.Code, w.Body)
+		}
+	}
+}
+
 // TestETag: what has not changed is not sent again.
 func TestETag(t *testing.T) {
 	s := server(3)

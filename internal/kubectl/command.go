@@ -89,6 +89,9 @@ func Run(ctx context.Context, env *Env, args []string) error {
 	if instead := gone[args[0]]; instead != "" {
 		return UsageError{fmt.Errorf("there is no %q here: use %s", args[0], instead)}
 	}
+	if strings.HasPrefix(args[0], "-") {
+		return UsageError{fmt.Errorf("%s: flags come after the subcommand, as in kubectl pierhead routes %s", args[0], strings.Join(args, " "))}
+	}
 	c := find(args[0])
 	if c == nil {
 		return UsageError{fmt.Errorf("there is no subcommand %q; there are %s", args[0], strings.Join(names(), ", "))}

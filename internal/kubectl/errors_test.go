@@ -73,6 +73,7 @@ func TestMistakes(t *testing.T) {
 		"general":                    `use "conf"`,
 		"exec -it":                   "no shell",
 		"ssh":                        "no shell",
+		"--context x routes":         "flags come after the subcommand",
 		"nonsense":                   "ingresses, routes, backends, certs, conf, explain, info, logs, lint",
 		"routes --nonsense":          "help routes",
 		"routes shop":                `"shop" is no flag`,
