@@ -37,6 +37,7 @@ cross:
 	GOOS=linux GOARCH=arm64 $(GO) vet ./...
 	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) build -trimpath -o /dev/null ./cmd/pierhead
 	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/pierhead
+	GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/pierhead
 
 # The packages that touch the system or count bytes, run for another processor.
 arm64:
