@@ -34,8 +34,7 @@ func controllerPod(t *testing.T) *corev1.Pod {
 	return &list.Items[0]
 }
 
-// applications are echo over HTTP and TLS, a Service whose endpoint nobody has, and one
-// with an endpoint that refuses besides one that is there.
+// applications are echo over HTTP and TLS, and a Service whose endpoint nobody has.
 var applications = strings.Replace(app("echo", 2), "ports: [{name: http, containerPort: 8080}]",
 	"args: [-tls-listen=:8443]\n        ports: [{name: http, containerPort: 8080}, {name: https, containerPort: 8443}]", 1) + `---
 apiVersion: v1
@@ -57,23 +56,20 @@ metadata: {name: nobody, labels: {kubernetes.io/service-name: nobody}}
 addressType: IPv4
 ports: [{port: 8080}]
 endpoints: [{addresses: [10.244.250.250]}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: half}
-spec:
-  ports: [{port: 8080}]
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: half, labels: {kubernetes.io/service-name: half}}
-addressType: IPv4
-ports: [{port: 9}]
-endpoints: [{addresses: [10.244.0.1]}]
 `
 
 // node is where requests of tests come from, as a Pod sees it.
 const node = "10.244.0.1"
+
+// half is a Service with an endpoint that is there and one that refuses.
+func half(s *bed.Space) string {
+	there := s.Kubectl("", "get", "pods", "-l", "app=echo", "-o", "jsonpath={.items[0].status.podIP}")
+	slice := func(name, address, port string) string {
+		return "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: " + name + ", labels: {kubernetes.io/service-name: half}}\n" +
+			"addressType: IPv4\nports: [{port: " + port + "}]\nendpoints: [{addresses: [" + address + "]}]\n"
+	}
+	return "---\napiVersion: v1\nkind: Service\nmetadata: {name: half}\nspec:\n  ports: [{port: 8080}]\n" + slice("half-there", there, "8080") + slice("half-gone", node, "9")
+}
 
 func annotations(s *bed.Space) []row {
 	auth := "http://echo." + s.Name + ".svc.cluster.local:8080/?header=X-Auth-User%3Aalice&status=$arg_is"
@@ -177,7 +173,15 @@ func annotations(s *bed.Space) []row {
 			c.answers(c.get("/?status=503"), 503)
 			c.logged("/?status=503", "503, 503, 503")
 		}},
-		{name: "all-refuse", paths: []string{"Prefix / half"}, first: 502},
+		{name: "refused", paths: []string{"Prefix / half"}, more: half(s), check: func(_ *testing.T, c *caller) {
+			for range 10 {
+				c.answers(c.get("/once-refused"), 200)
+			}
+			c.logged("/once-refused", "502, 200")
+		}},
+		{name: "refused-once", notes: "proxy-next-upstream: off", paths: []string{"Prefix / half"}, check: func(_ *testing.T, c *caller) { c.until("/", 502) }},
+		{name: "external-name", paths: []string{"Prefix / elsewhere"},
+			more: "---\napiVersion: v1\nkind: Service\nmetadata: {name: elsewhere}\nspec: {type: ExternalName, externalName: echo." + s.Name + ".svc.cluster.local}\n"},
 		{name: "affinity", notes: "affinity: cookie\nsession-cookie-name: route\nsession-cookie-max-age: 600\nsession-cookie-samesite: Strict", check: affinity},
 		{name: "backend-protocol", notes: "backend-protocol: HTTPS", paths: []string{"Prefix / echo-tls"}},
 		// A younger Ingress that speaks another protocol to the same port, which is wrong here.
@@ -192,7 +196,7 @@ func annotations(s *bed.Space) []row {
 			c.answers(c.get("/not-logged"), 200)
 			c.answers(c.get("http://proxy-body-size.rows.example/is-logged"), 200)
 			c.logged("/is-logged", "200")
-			if line := c.line("/not-logged"); line != "" {
+			if line := c.lines("/not-logged"); line != "" {
 				c.Errorf("the log has %q", line)
 			}
 		}},
@@ -306,23 +310,24 @@ func affinity(_ *testing.T, c *caller) {
 	}
 }
 
-// line returns the line of the controller's access log about a path of the row's host.
-func (c *caller) line(path string) string {
+// lines returns the lines of the controller's access log about a path.
+func (c *caller) lines(path string) string {
 	ns, name, _ := strings.Cut(c.pod, "/")
+	found := ""
 	for line := range strings.Lines(c.space.KubectlIn(ns, "", "logs", name)) {
 		if strings.Contains(line, "GET "+path+" ") {
-			return line
+			found += line
 		}
 	}
-	return ""
+	return found
 }
 
-// logged waits for the line about a path; it holds a text.
+// logged waits for a line about a path that holds a text.
 func (c *caller) logged(path, text string) {
 	c.Helper()
 	within(c.T, 10*time.Second, func() error {
-		if line := c.line(path); !strings.Contains(line, text) {
-			return fmt.Errorf("the log has %q for %s, want %q in it", line, path, text)
+		if lines := c.lines(path); !strings.Contains(lines, text) {
+			return fmt.Errorf("the log has %q for %s, want %q in it", lines, path, text)
 		}
 		return nil
 	})

@@ -5,6 +5,11 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +75,9 @@ func TestFlags(t *testing.T) {
 	other.Kubectl(app("echo", 1), "apply", "-f", "-")
 	controllers, all, others := "", "", ""
 	cases := flags(first.Name)
+	if n := len(cases[0].args); n < 70 {
+		t.Errorf("the manual has %d flags", n)
+	}
 	for i := range cases {
 		f := &cases[i]
 		controllers += controller(f.name, f.args...)
@@ -94,6 +102,7 @@ func TestFlags(t *testing.T) {
 
 func flags(first string) []flagged {
 	return []flagged{
+		{name: "all-flags", args: allFlags(), check: func(f *flagCase) { f.asks("all-flags.first.example", 200) }},
 		{name: "watch-namespace", args: []string{"--watch-namespace=" + first}, check: func(f *flagCase) {
 			f.asks("watch-namespace.first.example", 200)
 			f.asks("watch-namespace.other.example", 404)
@@ -161,4 +170,27 @@ func flags(first string) []flagged {
 				f.asks("unprefixed.example", 200)
 			}},
 	}
+}
+
+// allFlags gives every flag that the manual lists, also those that ingress-nginx has
+// removed, with its default where it has one. Those that say which API server is meant are
+// left out, and --version.
+func allFlags() (args []string) {
+	text, err := os.ReadFile(filepath.Join(bed.Repository, "docs", "flags.md"))
+	if err != nil {
+		panic(err)
+	}
+	for _, row := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| `?([^|`]*)`? \\| ([a-z ]+) \\|").FindAllStringSubmatch(string(text), -1) {
+		name, value, state := row[1], strings.TrimSpace(row[2]), row[3]
+		switch {
+		case slices.Contains([]string{"apiserver-host", "kubeconfig", "certificate-authority", "version", "controller-class", "ingress-class", "disable-leader-election"}, name):
+			continue
+		case state == "removed" && strings.HasSuffix(name, "-port"):
+			value = "442"
+		case state == "removed":
+			value = "true"
+		}
+		args = append(args, "--"+name+"="+value)
+	}
+	return args
 }
