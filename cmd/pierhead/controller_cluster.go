@@ -38,7 +38,7 @@ func (c *controller) connect() error {
 	ns, name, _ := strings.Cut(c.pod, "/")
 	c.source = kube.New(kube.Options{
 		Client: reader, Namespace: f.WatchNamespace, Others: namespaces(ns, f), Namespaces: f.WatchNamespaceSelector != "",
-		ConfigMap: f.ConfigMap, Secrets: given(f.DefaultSSLCertificate), Log: c.log,
+		ConfigMap: f.ConfigMap, ConfigMaps: given(f.TCPServices, f.UDPServices), Secrets: given(f.DefaultSSLCertificate), Log: c.log,
 		Seen: func(had, has kube.Object) { c.publisher.Seen(had, has) },
 	})
 	c.publisher = publish.New(publish.Options{
@@ -86,7 +86,7 @@ func client(config *rest.Config, rate float32, burst int) (*kubernetes.Clientset
 // namespaces lists those of what the flags name.
 func namespaces(own string, f *translate.ProcessFlags) []string {
 	list := []string{own}
-	for _, key := range []string{f.ConfigMap, f.DefaultBackendService, f.DefaultSSLCertificate, f.PublishService} {
+	for _, key := range []string{f.ConfigMap, f.DefaultBackendService, f.DefaultSSLCertificate, f.PublishService, f.TCPServices, f.UDPServices} {
 		if ns, _, ok := strings.Cut(key, "/"); ok {
 			list = append(list, ns)
 		}

@@ -12,6 +12,7 @@ type State struct {
 	Records       []Record        `json:"records"`
 	Controllers   []Controller    `json:"controllers"`
 	Routes        []Route         `json:"routes"`
+	Streams       []Stream        `json:"streams"`
 	Ingresses     []Ingress       `json:"ingresses"`
 	Upstreams     []Upstream      `json:"upstreams"`
 	Certificates  []Certificate   `json:"certificates"`
@@ -67,6 +68,20 @@ type Route struct {
 	Ingress    string   `json:"ingress,omitempty"`
 	Origin     string   `json:"origin"`
 	Place      string   `json:"place,omitempty"`
+}
+
+// Stream is a TCP or UDP port of a controller, or a server name whose TLS connections
+// are handed on unopened.
+type Stream struct {
+	Controller string `json:"controller"`
+	Protocol   string `json:"protocol"` // "TCP", "UDP", or "TLS" for a server name
+	Port       uint16 `json:"port"`
+	Host       string `json:"host,omitempty"` // the server name
+	Listen     string `json:"listen"`         // "": closed
+	Upstream   string `json:"upstream"`
+	Error      string `json:"error,omitempty"` // why it is closed
+	Origin     string `json:"origin"`
+	Place      string `json:"place,omitempty"`
 }
 
 // Ingress is what the owner of an Ingress is told: the addresses that its

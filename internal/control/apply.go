@@ -150,7 +150,7 @@ func (r *running) compile(p *Plan, found *findings) {
 		r.forgetRoutes(c.Name, env.Last, table, all)
 		if r.servers[c.Name] == nil {
 			r.servers[c.Name] = proxy.New(proxy.Options{
-				Live: live, Client: r.client, Log: r.log(c, found), Version: r.opt.Version, Report: r.errors.report,
+				Live: live, Client: r.client, Log: r.log(c, "access-log-path", c.Settings.AccessLogPath, found), Version: r.opt.Version, Report: r.errors.report,
 			}, r.engine.Loops())
 		}
 	}
@@ -159,9 +159,8 @@ func (r *running) compile(p *Plan, found *findings) {
 // imageLog is where the reference's image links its access log to standard output.
 const imageLog = "/var/log/nginx/access.log"
 
-// log opens the access log of a controller.
-func (r *running) log(c *model.Controller, found *findings) *proxy.AccessLog {
-	path := c.Settings.AccessLogPath
+// log opens an access log of a controller.
+func (r *running) log(c *model.Controller, key, path string, found *findings) *proxy.AccessLog {
 	if path == imageLog || path == "/dev/stdout" {
 		path = ""
 	}
@@ -172,7 +171,7 @@ func (r *running) log(c *model.Controller, found *findings) *proxy.AccessLog {
 	if path != "" {
 		f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
 		if err != nil {
-			found.problem(c.Origin, "access-log-path", path, "the access log goes to standard output: "+err.Error(), "name a file that can be written")
+			found.problem(c.Origin, key, path, "the access log goes to standard output: "+err.Error(), "name a file that can be written")
 		} else {
 			w = f
 		}
@@ -213,6 +212,9 @@ func (r *running) listen(p *Plan, found *findings) {
 			d := listen.Listener{
 				Name: name, Bind: r.bind(c, l, behind[c.Name]), Port: l.Port, TLS: l.TLS, ProxyProtocol: l.ProxyProtocol,
 				Settings: &c.Settings, Certificates: certs, Service: r.servers[c.Name],
+			}
+			if l.TLS {
+				d.Passthrough = r.passthrough(c, l, found)
 			}
 			desired = append(desired, d)
 			if also := r.opt.ListenAlso; also.IsValid() && !behind[c.Name] {
@@ -261,7 +263,7 @@ func (r *running) balanced(p *Plan) (desired []l4.Desired) {
 				Options: l4.Options{ProxyV1: b.ProxyProtocol, Idle: b.IdleTimeout, Sources: b.SourceRanges, Affinity: b.ClientAffinity > 0},
 			}
 			for _, t := range b.Targets {
-				if at, ok := r.listeners.Addr(t.Controller + "/" + b.Ports[n].Listener); ok {
+				if at, ok := r.listenerAddr(t.Controller, b.Ports[n].Listener); ok {
 					d.Targets = append(d.Targets, at)
 				}
 			}
@@ -269,6 +271,14 @@ func (r *running) balanced(p *Plan) (desired []l4.Desired) {
 		}
 	}
 	return desired
+}
+
+// listenerAddr returns where a listener or a stream of a controller is bound.
+func (r *running) listenerAddr(controller, listener string) (netip.AddrPort, bool) {
+	if !strings.Contains(listener, "/") {
+		return r.listeners.Addr(controller + "/" + listener)
+	}
+	return r.streams.tcp.Addr(controller + " " + listener)
 }
 
 // publish brings the DNS zones to the plan.

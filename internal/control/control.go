@@ -66,6 +66,7 @@ type Control struct {
 	keys   []string         // what Ingresses returned
 	keysOf [][]model.Origin // for these lists
 
+	changed   chan struct{} // has room for one: something is to be done
 	adminAddr net.Addr
 	cancel    context.CancelFunc
 	ended     sync.WaitGroup
@@ -79,8 +80,10 @@ func Start(ctx context.Context, opt Options) (*Control, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Control{opt: opt, runs: runs, plans: newPlanner(opt.Rules)}
-	c.plans.apart = runs.endpoints != nil
+	c := &Control{opt: opt, runs: runs, plans: newPlanner(opt.Rules), changed: make(chan struct{}, 1)}
+	if c.plans.apart = runs.endpoints != nil; c.plans.apart {
+		runs.endpoints.toggled = func() { poke(c.changed) }
+	}
 	ctx, c.cancel = context.WithCancel(ctx)
 	if err := c.startAdmin(ctx); err != nil {
 		c.cancel()
@@ -103,20 +106,22 @@ func Start(ctx context.Context, opt Options) (*Control, error) {
 			}
 		})
 	}
-	changed := make(chan struct{}, 1)
 	c.ended.Go(func() {
-		err := c.opt.Source.Watch(ctx, func() {
-			select {
-			case changed <- struct{}{}:
-			default: // a change is waiting already; it will see this one too
-			}
-		})
+		err := c.opt.Source.Watch(ctx, func() { poke(c.changed) })
 		if err != nil && ctx.Err() == nil {
 			c.opt.Log.Error("changes are not seen any more; restart the process", "error", err)
 		}
 	})
-	c.ended.Go(func() { c.watch(ctx, changed) })
+	c.ended.Go(func() { c.watch(ctx, c.changed) })
 	return c, nil
+}
+
+// poke tells of a change. One that is waiting already will see this one too.
+func poke(changed chan<- struct{}) {
+	select {
+	case changed <- struct{}{}:
+	default:
+	}
 }
 
 // startAdmin opens the admin address.
@@ -149,7 +154,7 @@ func (c *Control) watch(ctx context.Context, changed <-chan struct{}) {
 		case <-changed:
 			c.step()
 		case <-retry.C:
-			if c.runs.failing {
+			if c.runs.failing || c.runs.streams.failing {
 				c.step()
 			}
 		case <-ctx.Done():
@@ -166,7 +171,8 @@ const retryEvery = 2 * time.Second
 func (c *Control) step() {
 	objects, problems := c.opt.Source.Load()
 	plan := c.plans.make(objects, problems, c.runs.allocations)
-	stands := c.runs.stands(plan, c.runs.apply(plan))
+	found := c.runs.apply(plan)
+	stands := c.runs.stands(plan, found, c.runs.stream(plan))
 	stands.generation = c.stands.Load().generation + 1
 	c.stands.Store(stands)
 	servers := maps.Clone(c.runs.servers)

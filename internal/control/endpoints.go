@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,6 +38,8 @@ type endpoints struct {
 	source EndpointSource
 	pools  *upstream.Set
 	given  atomic.Uint64 // how often changes were given to the pools
+
+	toggled func() // told when an upstream of TCP or UDP ports gets its first or loses its last endpoint
 
 	mu  sync.Mutex
 	ups []model.Upstream
@@ -84,10 +87,28 @@ func (e *endpoints) changed(services []string) {
 			ups = append(ups, e.ups[i])
 		}
 	}
-	if len(ups) > 0 {
-		e.pools.SetEndpoints(e.source.Endpoints(ups))
-		e.given.Add(1)
+	if len(ups) == 0 {
+		return
 	}
+	before := e.emptyStreams(ups)
+	e.pools.SetEndpoints(e.source.Endpoints(ups))
+	e.given.Add(1)
+	if !slices.Equal(before, e.emptyStreams(ups)) {
+		e.toggled()
+	}
+}
+
+// emptyStreams tells which of these upstreams have no endpoint and are led to by TCP or
+// UDP ports, which are closed then.
+func (e *endpoints) emptyStreams(ups []model.Upstream) (empty []string) {
+	for i := range ups {
+		if u := &ups[i]; u.Protocol == "TCP" || u.Protocol == "UDP" {
+			if pool := e.pools.Pool(u.Name); pool == nil || pool.Empty() {
+				empty = append(empty, u.Name)
+			}
+		}
+	}
+	return empty
 }
 
 // watch brings every change to the pools until ctx ends.

@@ -108,6 +108,7 @@ func (k *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		send(mTarget, up, t.Address.String())
 	}
+	k.collectStreams(send)
 	if r.dns != nil {
 		for code, n := range r.dns.Answers() {
 			send(mAnswers, float64(n), code)

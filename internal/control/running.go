@@ -36,6 +36,7 @@ type running struct {
 	logs      map[string]*proxy.AccessLog // by path; "" is Options.AccessLog
 	listeners *listen.Set
 	balancers *l4.Balancer
+	streams   *streams
 	dns       *server.Server // nil: none
 	errors    *errorLog
 
@@ -59,7 +60,7 @@ func newRunning(opt Options) (*running, error) {
 		opt: opt, engine: engine,
 		pools: upstream.NewSet(engine.Loops()), client: upstream.NewClient(engine.Loops()), outlasts: exchange.NewState(),
 		tables: map[string]*routing.Live{}, servers: map[string]*proxy.Server{}, logs: map[string]*proxy.AccessLog{},
-		certificates: map[string]*listen.Certificates{}, forgotten: time.Now(), errors: newErrorLog(opt.Log), listeners: listen.New(engine), balancers: l4.New(engine, l4.Config{}),
+		certificates: map[string]*listen.Certificates{}, forgotten: time.Now(), errors: newErrorLog(opt.Log), listeners: listen.New(engine), balancers: l4.New(engine, l4.Config{}), streams: newStreams(engine),
 	}
 	if source, ok := opt.Source.(EndpointSource); ok {
 		r.endpoints = &endpoints{source: source, pools: r.pools}
@@ -110,9 +111,13 @@ func (r *running) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var errs []error
-	balancers := make(chan error, 1)
+	balancers, tcp, udp := make(chan error, 1), make(chan error, 1), make(chan error, 1)
 	go func() { balancers <- r.balancers.Close(ctx) }()
-	for what, err := range map[string]error{"client connections": r.listeners.Drain(ctx), "balanced connections": <-balancers} {
+	go func() { tcp <- r.streams.tcp.Close(ctx) }()
+	go func() { udp <- r.streams.udp.Close(ctx) }()
+	for what, err := range map[string]error{
+		"client connections": r.listeners.Drain(ctx), "balanced connections": <-balancers, "TCP streams": <-tcp, "UDP sessions": <-udp,
+	} {
 		if err != nil {
 			r.opt.Log.Warn(what+" were closed before they ended", "waited", limit)
 		}

@@ -25,6 +25,7 @@ type standing struct {
 
 	plan   *Plan
 	found  *findings
+	ports  []admin.Stream
 	tables map[string]*routing.Table
 	pairs  *listen.KeyPairs
 	certs  map[string]*listen.Certificates            // by controller
@@ -35,9 +36,9 @@ type standing struct {
 }
 
 // stands says what stands after a plan was applied.
-func (r *running) stands(p *Plan, found *findings) *standing {
+func (r *running) stands(p *Plan, found, streams *findings) *standing {
 	s := &standing{
-		version: r.opt.Version, engine: string(r.opt.Engine), problems: model.MergeProblems(p.Problems, found.problems),
+		version: r.opt.Version, engine: string(r.opt.Engine), problems: model.MergeProblems(p.Problems, model.MergeProblems(found.problems, streams.problems)),
 		controllers: []admin.Controller{}, plan: p, found: found, pairs: r.pairs, tables: map[string]*routing.Table{},
 		certs: maps.Clone(r.certificates),
 	}
@@ -49,6 +50,7 @@ func (r *running) stands(p *Plan, found *findings) *standing {
 	}
 	for i := range p.Config.Controllers {
 		s.controllers = append(s.controllers, r.controller(&p.Config.Controllers[i], found))
+		s.ports = append(s.ports, r.streamRows(&p.Config.Controllers[i], streams)...)
 	}
 	return s
 }
@@ -85,7 +87,7 @@ func (st *standing) make() *admin.State {
 	s := &admin.State{
 		Version: st.version, Engine: st.engine, Generation: st.generation, Controllers: st.controllers, Problems: st.problems,
 		LoadBalancers: []admin.LoadBalancer{}, Records: []admin.Record{}, Routes: []admin.Route{},
-		Ingresses: []admin.Ingress{}, Upstreams: []admin.Upstream{}, Certificates: []admin.Certificate{},
+		Streams: append([]admin.Stream{}, st.ports...), Ingresses: []admin.Ingress{}, Upstreams: []admin.Upstream{}, Certificates: []admin.Certificate{},
 	}
 	if s.Problems == nil {
 		s.Problems = []model.Problem{}

@@ -27,6 +27,7 @@ type Balancer struct {
 
 	mu      sync.Mutex // of those who change ports
 	ports   map[place]*port
+	passes  map[string]*port // by key
 	targets map[netip.AddrPort]*target
 	checks  bool // are running
 	closed  bool
@@ -39,9 +40,9 @@ type place struct {
 	key    string
 }
 
-// port is one address that is listened on.
+// port is one address that is listened on, or a Passage.
 type port struct {
-	listener *loop.Listener
+	listener *loop.Listener // nil: somebody else accepts its connections
 	route    atomic.Pointer[route]
 	turn     atomic.Uint32
 
@@ -54,7 +55,7 @@ type port struct {
 func New(e *loop.Engine, cfg Config) *Balancer {
 	return &Balancer{
 		engine: e, cfg: cfg.fill(), links: make([]*link, len(e.Loops())), empty: make(chan struct{}, 1),
-		ports: map[place]*port{}, targets: map[netip.AddrPort]*target{},
+		ports: map[place]*port{}, passes: map[string]*port{}, targets: map[netip.AddrPort]*target{},
 	}
 }
 
@@ -200,28 +201,53 @@ func (b *Balancer) kill() {
 	}
 }
 
+// Addr returns the address that the port of a key is bound to.
+func (b *Balancer) Addr(key string) (netip.AddrPort, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.ports {
+		if p.route.Load().key == key {
+			return p.listener.Addr(), true
+		}
+	}
+	return netip.AddrPort{}, false
+}
+
 // Stats returns the present numbers.
 func (b *Balancer) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s, now := Stats{Open: b.open.Load()}, time.Now()
 	for _, p := range b.ports {
-		r := p.route.Load()
-		ps := PortStats{
-			Key: r.key, Listen: p.listener.Addr(), Targets: len(r.targets), Open: p.open.Load(),
-			Accepted: p.accepted.Load(), In: p.in.Load(), Out: p.out.Load(), Closed: map[string]uint64{},
-		}
-		for why := range reasons {
-			ps.Closed[why.String()] = p.ended[why].Load()
-		}
+		ps := p.stats()
+		ps.Listen = p.listener.Addr()
 		s.Ports = append(s.Ports, ps)
 	}
-	slices.SortFunc(s.Ports, func(a, b PortStats) int {
-		return cmp.Or(strings.Compare(a.Key, b.Key), a.Listen.Compare(b.Listen))
-	})
+	for _, p := range b.passes {
+		s.Passages = append(s.Passages, p.stats())
+	}
+	slices.SortFunc(s.Ports, comparePorts)
+	slices.SortFunc(s.Passages, comparePorts)
 	for _, t := range b.targets {
 		s.Targets = append(s.Targets, TargetStats{Address: t.addr, Up: t.up(now), Open: t.open.Load(), Failed: t.failed.Load()})
 	}
 	slices.SortFunc(s.Targets, func(a, b TargetStats) int { return a.Address.Compare(b.Address) })
 	return s
+}
+
+// stats returns the numbers of one port.
+func (p *port) stats() PortStats {
+	r := p.route.Load()
+	s := PortStats{
+		Key: r.key, Targets: len(r.targets), Open: p.open.Load(),
+		Accepted: p.accepted.Load(), In: p.in.Load(), Out: p.out.Load(), Closed: map[string]uint64{},
+	}
+	for why := range reasons {
+		s.Closed[why.String()] = p.ended[why].Load()
+	}
+	return s
+}
+
+func comparePorts(a, b PortStats) int {
+	return cmp.Or(strings.Compare(a.Key, b.Key), a.Listen.Compare(b.Listen))
 }

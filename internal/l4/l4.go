@@ -1,5 +1,6 @@
-// Package l4 balances TCP connections: what a cloud's load balancer does in front of
-// a cluster, in user space.
+// Package l4 balances TCP connections and UDP sessions that nobody here looks into: what
+// a cloud's load balancer does in front of a cluster, in user space, and the TCP and UDP
+// ports of a controller (Datagrams for the latter).
 //
 // A Balancer listens on each port that Apply names. A connection that comes in is
 // checked against the source ranges, gets a target, by PROXY protocol the target
@@ -17,6 +18,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/pierhead/pierhead/internal/loop"
 )
 
 // Desired is one port that should be balanced.
@@ -34,6 +37,26 @@ type Options struct {
 	Idle     time.Duration  // closed when no byte came from either side for so long; 0: never
 	Sources  []netip.Prefix // whose clients are let in; empty: all
 	Affinity bool           // a client address keeps its target as long as that is up
+
+	// Find returns the endpoints of this moment, for a connection on a loop, and may
+	// wait there. They take the place of targets, in turn and without checks; nil: there
+	// are targets.
+	Find    func(*loop.Loop) []netip.AddrPort
+	Tries   int            // endpoints of Find that are tried for one connection; 0: all
+	TryFor  time.Duration  // no further one after that long; 0: no bound
+	ProxyIn bool           // clients begin with a PROXY header
+	Trusted []netip.Prefix // whose PROXY headers count; empty: nobody's
+	Ended   func(*Session) // told of every connection when it has ended; must not wait; nil: nobody
+}
+
+// Session is one connection or UDP session that has ended.
+type Session struct {
+	Client, Local netip.AddrPort
+	Told          netip.AddrPort // the client as a PROXY header told it; zero: none did
+	Endpoint      netip.AddrPort // zero: none was reached
+	Reason        Reason
+	Begin, End    time.Time
+	In, Out       int64 // bytes from and to the client
 }
 
 // Config is how a Balancer treats targets. Zero fields have the values of the
@@ -95,19 +118,22 @@ const (
 	NoTarget               // there is no target
 	Connect                // no target could be reached
 	Drained                // the Balancer was closed
+	Header                 // the PROXY header was missing or wrong
+	Evicted                // too many sessions: this one was silent for longest
 	reasons
 )
 
 // String returns the reason's name, as metrics have it.
 func (r Reason) String() string {
-	return [...]string{"done", "client", "target", "idle", "source", "no_target", "connect", "drained"}[r]
+	return [...]string{"done", "client", "target", "idle", "source", "no_target", "connect", "drained", "proxy_header", "evicted"}[r]
 }
 
 // Stats is what a Balancer does, at one moment.
 type Stats struct {
-	Open    int64         // connections
-	Ports   []PortStats   // sorted by Key
-	Targets []TargetStats // sorted by Address
+	Open     int64         // connections
+	Ports    []PortStats   // sorted by Key
+	Passages []PortStats   // likewise; their connections were accepted elsewhere
+	Targets  []TargetStats // sorted by Address
 }
 
 // PortStats is the numbers of one port since it is listened on.

@@ -3,6 +3,7 @@ package l4
 import (
 	"errors"
 	"io"
+	"net/netip"
 	"time"
 
 	"github.com/pierhead/pierhead/internal/loop"
@@ -15,8 +16,11 @@ type link struct {
 	port   *port
 	loop   *loop.Loop
 	client *loop.Conn
-	server *loop.Conn // nil until a target is reached
-	target *target    // that server leads to
+	server *loop.Conn     // nil until a target is reached
+	target *target        // that server leads to; nil where endpoints are found
+	from   netip.AddrPort // the client, as its PROXY header or the connection tells it
+	ended  func(*Session) // nil: nobody is told
+	begin  time.Time
 
 	up, down direction // from the client, to the client
 	running  int       // directions that have not ended
@@ -42,28 +46,34 @@ type direction struct {
 
 // serve is the life of a connection that came in on a port.
 func (b *Balancer) serve(p *port, client *loop.Conn) {
-	l := &link{b: b, port: p, loop: client.Loop(), client: client, last: client.Loop().Now()}
+	b.take(p, p.route.Load(), client, client.RemoteAddr())
+}
+
+// take is serve for a route and a client that are known already.
+func (b *Balancer) take(p *port, r *route, client *loop.Conn, from netip.AddrPort) {
+	now := client.Loop().Now()
+	l := &link{b: b, port: p, loop: client.Loop(), client: client, from: from, ended: r.Ended, begin: now, last: now}
 	p.accepted.Add(1)
 	b.enter(l)
-	r := p.route.Load()
-	remote := client.RemoteAddr()
 	switch {
 	case b.killed.Load():
 		l.reset(Drained)
 		return
-	case !r.admits(remote.Addr()):
+	case !r.admits(from.Addr()):
 		l.reset(Source)
 		return
-	case len(r.targets) == 0:
+	case r.Find == nil && len(r.targets) == 0:
 		l.reset(NoTarget)
 		return
+	case r.ProxyIn && !l.greeted(r):
+		return
 	}
-	if !l.connect(r) {
+	if r.Find != nil && !l.reach(r) || r.Find == nil && !l.connect(r) {
 		return
 	}
 	if r.ProxyV1 {
 		head := l.loop.Small()
-		_, err := l.server.Write(proxyproto.AppendV1(head[:0], remote, client.LocalAddr()))
+		_, err := l.server.Write(proxyproto.AppendV1(head[:0], l.from, client.LocalAddr()))
 		l.loop.PutSmall(head)
 		if err != nil {
 			l.reset(Server)
@@ -87,7 +97,7 @@ func (l *link) connect(r *route) bool {
 	var tried attempts
 	turn := l.port.turn.Add(1) - 1
 	for range r.targets {
-		i := r.pick(&tried, l.client.RemoteAddr().Addr(), turn, l.loop.Now())
+		i := r.pick(&tried, l.from.Addr(), turn, l.loop.Now())
 		if i < 0 {
 			break
 		}
@@ -231,10 +241,30 @@ func (l *link) close(why Reason) {
 	}
 	// Nothing is left to do about an error of a close.
 	_ = l.client.Close()
+	var endpoint netip.AddrPort
 	if l.server != nil {
+		endpoint = l.server.RemoteAddr()
 		_ = l.server.Close()
+	}
+	if l.target != nil {
 		l.target.open.Add(-1)
 	}
+	l.tell(why, endpoint)
 	l.b.leave(l)
 	p.ended[why].Add(1) // last: whoever sees it sees the rest
+}
+
+// tell tells whoever wants to know that the link has ended.
+func (l *link) tell(why Reason, endpoint netip.AddrPort) {
+	if l.ended == nil {
+		return
+	}
+	s := &Session{
+		Client: l.from, Local: l.client.LocalAddr(), Endpoint: endpoint, Reason: why, Begin: l.begin, End: time.Now(),
+		In: l.client.BytesRead(), Out: l.client.BytesWritten(),
+	}
+	if l.from != l.client.RemoteAddr() {
+		s.Told = l.from
+	}
+	l.ended(s)
 }

@@ -55,6 +55,10 @@ func (sk *socket) accept(raw *loop.Conn) {
 		return
 	}
 	if o.TLS {
+		if o.Passthrough != nil && k.handOn(o) {
+			served = true
+			return
+		}
 		if s = k.handshake(o, s); s == nil {
 			return
 		}

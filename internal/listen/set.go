@@ -25,6 +25,9 @@ type Listener struct {
 	Settings      *model.Settings
 	Certificates  *Certificates // with TLS
 	Service       Service
+	// Passthrough is what takes TLS connections unopened, by the server name they ask
+	// for, with who the client is. All others are opened here; nil: all are.
+	Passthrough map[string]func(c *loop.Conn, client netip.AddrPort)
 }
 
 // Service answers what comes in.

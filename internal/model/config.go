@@ -27,7 +27,8 @@ type Controller struct {
 	Labels    map[string]string
 	Namespace string
 	Listeners []Listener
-	Hosts     []Host // sorted by Name; Name "" is the catch-all and always there
+	Hosts     []Host   // sorted by Name; Name "" is the catch-all and always there
+	Streams   []Stream `json:",omitempty"` // sorted by Protocol, Port
 	Settings  Settings
 	Given     []Given `json:"-"` // what its ConfigMap says and is read, sorted by Key
 	Publish   string  // namespace/name of the Service whose addresses go to the Ingresses' status
@@ -51,6 +52,29 @@ type Given struct {
 	Key, Value string
 	Field      string
 	Origin     Origin
+}
+
+// Stream is one port whose connections or datagrams go to an upstream as they are.
+type Stream struct {
+	Protocol  string // "TCP" or "UDP"
+	Port      uint16
+	Upstream  string // name in Config.Upstreams
+	Namespace string // of the Service
+	Service   string
+	ProxyIn   bool `json:",omitempty"` // clients begin with a PROXY header
+	ProxyOut  bool `json:",omitempty"` // endpoints get one
+	Origin    Origin
+}
+
+// StreamSettings are how a controller treats its Streams.
+type StreamSettings struct {
+	Idle            time.Duration // no byte or datagram for so long ends one; 0: never
+	Tries           int           // endpoints tried for a TCP connection; 0: all
+	TryFor          time.Duration // no further try starts after it; 0: no bound
+	Responses       int           // datagrams that answer each one, after which a UDP session ends; 0: none
+	AccessLog       bool
+	AccessLogFormat string // nginx log_format text
+	AccessLogPath   string
 }
 
 // Settings are the values of a controller's ConfigMap that belong to no route.
@@ -87,6 +111,7 @@ type Settings struct {
 	UpstreamLife       time.Duration // age after which it is not used again
 	UpstreamRequests   int           // requests per upstream connection
 	DrainTimeout       time.Duration // worker-shutdown-timeout
+	Streams            StreamSettings
 }
 
 // Host is one server name with its routes.
@@ -95,6 +120,7 @@ type Host struct {
 	Aliases     []string
 	TLS         bool   // a TLS entry names it: redirects count it as a TLS host
 	Certificate string // name in Config.Certificates, or "" for the default one
+	Passthrough string `json:",omitempty"` // upstream that TLS connections for the name go to unopened; "": TLS ends here
 	Regex       bool   // every path of the host is a regular expression
 	Routes      []Route
 	Origin      Origin
@@ -143,7 +169,7 @@ type Upstream struct {
 	Namespace string
 	Service   string
 	Port      string // number or name as the backend has it
-	Protocol  string // "HTTP", "HTTPS", …
+	Protocol  string // "HTTP", "HTTPS", …; "TCP" or "UDP" where only Streams lead
 	Balance   string // "round_robin"
 	External  string // name of an ExternalName Service, resolved at run time; else ""
 	ExternalP uint16 // its port
@@ -193,7 +219,7 @@ type LoadBalancerPort struct {
 	Name     string
 	Protocol string // "TCP"
 	Port     uint16
-	Listener string // listener of Targets it leads to ("http", "https"), or ""
+	Listener string // listener of Targets it leads to ("http", "https", "tcp/9000" for a Stream), or ""
 	Upstream string // name of the upstream it leads to when there are no Targets, or ""
 }
 

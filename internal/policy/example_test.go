@@ -30,7 +30,7 @@ func TestExamples(t *testing.T) {
 	for _, u := range Units() {
 		if u.Example != "" {
 			t.Run(u.Name, func(t *testing.T) { runExample(t, u.Example) })
-		} else if u.Apply != nil && u.Name != "upstream" && u.Name != "server-alias" && u.Name != "access-log" {
+		} else if u.Apply != nil && u.Name != "upstream" && u.Name != "server-alias" && u.Name != "ssl-passthrough" && u.Name != "access-log" {
 			t.Errorf("%s has no example", u.Name)
 		}
 	}

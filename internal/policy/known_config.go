@@ -7,7 +7,7 @@ add-headers hide-headers proxy-set-headers global-allowed-response-headers
 allow-cross-namespace-resources: objects of other namespaces are refused
 main-snippet http-snippet server-snippet stream-snippet location-snippet
 bind-address disable-ipv6 disable-ipv6-dns
-stream-access-log-path disable-stream-access-log log-format-stream enable-auth-access-log
+enable-auth-access-log
 error-log-path error-log-level debug-connections enable-syslog syslog-host syslog-port
 enable-modsecurity modsecurity-snippet enable-owasp-modsecurity-crs
 enable-ocsp ssl-ecdh-curve ssl-session-tickets ssl-session-ticket-key ssl-reject-handshake
@@ -16,7 +16,6 @@ use-gzip gzip-disable gzip-level gzip-min-length gzip-types enable-brotli brotli
 max-worker-connections worker-processes
 nginx-status-ipv4-whitelist nginx-status-ipv6-whitelist
 proxy-protocol-header-timeout
-proxy-stream-timeout proxy-stream-next-upstream proxy-stream-next-upstream-timeout proxy-stream-next-upstream-tries proxy-stream-responses
 enable-opentelemetry opentelemetry-trust-incoming-span opentelemetry-operation-name
 otlp-collector-host otlp-collector-port otel-max-queuesize otel-schedule-delay-millis otel-max-export-batch-size
 otel-service-name otel-sampler otel-sampler-parent-based otel-sampler-ratio

@@ -46,6 +46,7 @@ type Host struct {
 	Aliases       []string       // further names
 	Regex         bool           // use-regex: every path of the host is a regular expression
 	RewriteTarget string         // as Regex, when it is set and differs from the route's path
+	Passthrough   bool           // TLS connections for the hosts are handed on unopened
 	FromToWWW     bool           // the name with or without "www." redirects to the host
 	Policies      []model.Policy // for every route of the host, of whatever Ingress
 }

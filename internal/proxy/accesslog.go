@@ -52,6 +52,15 @@ func (a *AccessLog) Close() {
 	<-a.done
 }
 
+// Add appends what write appends, which ends in a line end. Any goroutine may call it.
+func (a *AccessLog) Add(write func([]byte) []byte) {
+	full, _ := a.loops[0].add(nil, func(b []byte, _ *trip) []byte { return write(b) })
+	if full {
+		a.dropped.Add(1)
+	}
+	wakeWriter(a)
+}
+
 // add appends the line that write makes of t to the buffer of the loop.
 func (a *AccessLog) add(l *loop.Loop, t *trip, write func([]byte, *trip) []byte) {
 	full, arm := a.loops[l.Index()].add(t, write)

@@ -79,22 +79,13 @@ func (b *backend) check(o *Objects, r *report, opt Options, s upstreamSettings) 
 
 // external checks an ExternalName Service.
 func (b *backend) external(r *report, svc *entry[corev1.Service], p *corev1.ServicePort, s upstreamSettings) (string, uint16) {
-	name := strings.ToLower(strings.TrimSuffix(svc.value.Spec.ExternalName, "."))
-	_, isAddress := netip.ParseAddr(name)
+	name, reason := externalName(svc.value, s.external)
 	number, _ := strconv.ParseUint(b.port, 10, 16)
 	if number == 0 && p != nil {
 		number = uint64(p.Port)
 	}
-	reason := ""
 	switch {
-	case !s.external:
-		reason = "ExternalName Services are not resolved, by --disable-svc-external-name"
-	case name == "localhost" || strings.HasSuffix(name, ".localhost"):
-		reason = "the external name is this machine's own"
-	case isAddress == nil:
-		reason = "the external name is an address"
-	case len(validation.IsDNS1123Subdomain(name)) > 0:
-		reason = "the external name is no valid name"
+	case reason != "":
 	case number == 0 || number > 65535:
 		b.tell(r, b.portField, b.port, fmt.Sprintf("Service %s has no port %q", b.service, b.port), "name the port by its number")
 		return "", 0
@@ -104,6 +95,24 @@ func (b *backend) external(r *report, svc *entry[corev1.Service], p *corev1.Serv
 	r.add(model.Warning, svc.at("spec.externalName"), "spec.externalName", svc.value.Spec.ExternalName,
 		reason+"; requests for it are answered 503", "")
 	return "", 0
+}
+
+// externalName returns the name that an ExternalName Service stands for, or why it
+// leads nowhere.
+func externalName(svc *corev1.Service, resolved bool) (name, reason string) {
+	name = strings.ToLower(strings.TrimSuffix(svc.Spec.ExternalName, "."))
+	_, isAddress := netip.ParseAddr(name)
+	switch {
+	case !resolved:
+		reason = "ExternalName Services are not resolved, by --disable-svc-external-name"
+	case name == "localhost" || strings.HasSuffix(name, ".localhost"):
+		reason = "the external name is this machine's own"
+	case isAddress == nil:
+		reason = "the external name is an address"
+	case len(validation.IsDNS1123Subdomain(name)) > 0:
+		reason = "the external name is no valid name"
+	}
+	return name, reason
 }
 
 // portList lists a Service's ports for people.

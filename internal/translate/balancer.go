@@ -298,5 +298,8 @@ func (c *controller) listenerFor(p *corev1.ServicePort) (name, why string) {
 	case int32(c.HTTPSPort):
 		return "https", ""
 	}
+	if slices.ContainsFunc(c.streams, func(s model.Stream) bool { return s.Protocol == "TCP" && int32(s.Port) == number }) {
+		return fmt.Sprintf("tcp/%d", number), ""
+	}
 	return "", fmt.Sprintf("the port is not served: the controller %s listens on %d and %d, not on %d", c.name, c.HTTPPort, c.HTTPSPort, number)
 }

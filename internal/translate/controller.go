@@ -53,6 +53,7 @@ type controller struct {
 	plain    *policy.Result  // of a route that no Ingress owns
 	selector labels.Selector // of namespaces; nil: none
 	accepted []*reading      // the oldest first
+	streams  []model.Stream
 }
 
 // workload is a Deployment or DaemonSet.

@@ -23,15 +23,18 @@ func Endpoints(o *Objects, cfg *model.Config) []model.EndpointSet {
 
 func (o *Objects) endpointsOf(u *model.Upstream) model.EndpointSet {
 	s := model.EndpointSet{Upstream: u.Name}
-	if u.External == "" {
+	switch {
+	case u.External != "":
+	case isStream(u.Protocol):
+		s.Endpoints = o.readyStream(id{u.Namespace, u.Service}, u.Port, corev1.Protocol(u.Protocol))
+	default:
 		s.Endpoints = o.ready(id{u.Namespace, u.Service}, u.Port, u.ServiceIP)
 	}
 	return s
 }
 
-// ready returns the addresses of a Service port, sorted and each once. Endpoints
-// objects count when there is no EndpointSlice, and neither does where the address of
-// the Service is wanted and there is one.
+// ready returns the addresses of a Service port, sorted and each once: its endpoints',
+// unless the address of the Service is wanted and there is one.
 func (o *Objects) ready(service id, portName string, serviceIP bool) []netip.AddrPort {
 	svc := o.service(service)
 	if svc == nil || svc.value.Spec.Type == corev1.ServiceTypeExternalName {
@@ -44,6 +47,12 @@ func (o *Objects) ready(service id, portName string, serviceIP bool) []netip.Add
 	if serviceIP && isAddress(svc.value.Spec.ClusterIP) {
 		return appendAddr(nil, svc.value.Spec.ClusterIP, []int32{port.Port})
 	}
+	return o.readyEndpoints(service, port)
+}
+
+// readyEndpoints returns the addresses of the endpoints of a Service port, sorted and
+// each once. Endpoints objects count when there is no EndpointSlice.
+func (o *Objects) readyEndpoints(service id, port *corev1.ServicePort) []netip.AddrPort {
 	o.note(ofSlice, service)
 	own := o.ofService[service]
 	var as []netip.AddrPort
@@ -70,7 +79,7 @@ func addressesOf(s *discoveryv1.EndpointSlice, port *corev1.ServicePort) []netip
 	}
 	var numbers []int32
 	for _, p := range s.Ports {
-		if p.Protocol == nil || *p.Protocol == corev1.ProtocolTCP {
+		if p.Protocol == nil && port.Protocol != corev1.ProtocolUDP || p.Protocol != nil && sameProtocol(*p.Protocol, port.Protocol) {
 			numbers = append(numbers, targetOf(port, p.Name, p.Port))
 		}
 	}
@@ -114,7 +123,7 @@ func numericTarget(port *corev1.ServicePort) int32 {
 func ofSubset(s corev1.EndpointSubset, port *corev1.ServicePort) []netip.AddrPort { //nolint:staticcheck // manifests of old hold them
 	var numbers []int32
 	for _, p := range s.Ports {
-		if p.Protocol == "" || p.Protocol == corev1.ProtocolTCP {
+		if sameProtocol(p.Protocol, port.Protocol) {
 			numbers = append(numbers, targetOf(port, &p.Name, &p.Port))
 		}
 	}

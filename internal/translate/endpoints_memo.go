@@ -52,5 +52,5 @@ func (m *EndpointMemo) Endpoints(o *Objects, cfg *model.Config) []model.Endpoint
 // sameEndpoints tells whether two upstreams have the same endpoints whatever these are.
 func sameEndpoints(a, b *model.Upstream) bool {
 	return a.Name == b.Name && a.Namespace == b.Namespace && a.Service == b.Service && a.Port == b.Port &&
-		a.ServiceIP == b.ServiceIP && (a.External == "") == (b.External == "")
+		a.ServiceIP == b.ServiceIP && isStream(a.Protocol) == isStream(b.Protocol) && (a.Protocol == "UDP") == (b.Protocol == "UDP") && (a.External == "") == (b.External == "")
 }

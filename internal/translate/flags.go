@@ -28,6 +28,11 @@ type Flags struct {
 	HTTPSPort              uint16
 	DisableCatchAll        bool
 	DisableExternalName    bool
+	TCPServices            string // namespace/name of a ConfigMap
+	UDPServices            string // likewise
+	SSLPassthrough         bool
+	TopologyAware          bool
+	HealthzPort            uint16
 }
 
 // DefaultFlags returns the flags of a controller that is given none.
@@ -38,6 +43,7 @@ func DefaultFlags() Flags {
 		AnnotationsPrefix: "nginx.ingress.kubernetes.io",
 		HTTPPort:          80,
 		HTTPSPort:         443,
+		HealthzPort:       10254,
 	}
 }
 
@@ -112,6 +118,9 @@ func (r *flagReader) take(f flagInfo, known bool, v flagValue) {
 	if err := f.check(v.value); err != nil {
 		r.tell(model.Error, v.field, word, fmt.Sprintf("the value is ignored: %v; ingress-nginx would not start", err), "correct the value")
 		return
+	}
+	if f.effect == processFlag && f.set != nil {
+		f.set(&r.Flags, v.value)
 	}
 	switch {
 	case f.effect == processFlag && r.own != nil && !f.missing:

@@ -221,5 +221,6 @@ func (b *hostBuilder) finish() {
 			b.upstreams = append(b.upstreams, rb.to.upstream)
 		}
 	}
+	b.passThrough()
 	slices.SortFunc(b.Routes, func(x, y model.Route) int { return strings.Compare(x.ID, y.ID) })
 }

@@ -52,6 +52,7 @@ type ledger struct {
 	reads  []read
 	told   *told
 
+	streams   *streams // nil: not read yet
 	leads     map[spoken]*lead
 	decided   int              // leads, in this turn
 	hosts     map[string]*host // that rules name, and ""

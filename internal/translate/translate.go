@@ -95,6 +95,7 @@ func (s *servers) readSettings() {
 func (s *servers) controller() model.Controller {
 	c := s.c
 	settings := c.global.Settings
+	c.streams = s.streams()
 	settings.DefaultCertificate = s.defaultCertificate()
 	return model.Controller{
 		Name:      c.name,
@@ -105,6 +106,7 @@ func (s *servers) controller() model.Controller {
 			{Name: "https", Port: c.HTTPSPort, Bind: c.listen, TLS: true, ProxyProtocol: c.global.ProxyProtocol},
 		},
 		Hosts:            s.result(),
+		Streams:          c.streams,
 		Settings:         settings,
 		Given:            c.global.Given(),
 		Publish:          s.publishedBy(),
@@ -156,7 +158,8 @@ func sameConfig(a, b *model.Config) bool {
 }
 
 func sameController(a, b model.Controller) bool {
-	return model.Identical(a.Hosts, b.Hosts) && model.Identical(a.Ingresses, b.Ingresses) && model.Identical(a.Listeners, b.Listeners) && a.Origin == b.Origin
+	return model.Identical(a.Hosts, b.Hosts) && model.Identical(a.Ingresses, b.Ingresses) && model.Identical(a.Listeners, b.Listeners) &&
+		model.Identical(a.Streams, b.Streams) && a.Origin == b.Origin
 }
 
 // publishedBy returns the Service of --publish-service. One that is missing is told.

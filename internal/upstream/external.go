@@ -85,16 +85,24 @@ func (p *Pool) Resolved() bool {
 	}
 }
 
-// Resolve waits until the name of an ExternalName was looked up, whatever came of it,
-// for five seconds at most. It blocks: on a loop it goes through Await.
-func (p *Pool) Resolve() {
-	if p.external == nil || p.set.resolver == nil {
+// Ask has the name of an ExternalName looked up, if nobody did lately.
+func (p *Pool) Ask() {
+	if p.external == nil {
 		return
 	}
 	select {
 	case p.external.ask <- struct{}{}:
 	default:
 	}
+}
+
+// Resolve waits until the name of an ExternalName was looked up, whatever came of it,
+// for five seconds at most. It blocks: on a loop it goes through Await.
+func (p *Pool) Resolve() {
+	if p.external == nil || p.set.resolver == nil {
+		return
+	}
+	p.Ask()
 	timeout := time.NewTimer(lookupTimeout)
 	defer timeout.Stop()
 	select {

@@ -67,6 +67,23 @@ func (p *Pool) same(up *model.Upstream) bool {
 	return p.protocol == up.Protocol && host == up.External && (host == "" || port == up.ExternalP)
 }
 
+// Addresses returns those of the endpoints, for what is handed on as it is. The name of
+// an ExternalName counts as used.
+func (p *Pool) Addresses() []netip.AddrPort {
+	if p.external != nil {
+		p.external.use()
+	}
+	endpoints := p.view.Load().endpoints
+	all := make([]netip.AddrPort, len(endpoints))
+	for i, e := range endpoints {
+		all[i] = e.addr
+	}
+	return all
+}
+
+// External reports whether the endpoints are what a name resolves to.
+func (p *Pool) External() bool { return p.external != nil }
+
 // Empty reports whether there is no endpoint.
 func (p *Pool) Empty() bool { return len(p.view.Load().endpoints) == 0 }
 

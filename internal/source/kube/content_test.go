@@ -18,6 +18,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/pierhead/pierhead/internal/model"
+	"github.com/pierhead/pierhead/internal/translate"
 )
 
 func secret(name, version, content string) *corev1.Secret {
@@ -163,6 +164,35 @@ func TestConfigMaps(t *testing.T) {
 		b.settle()
 		if got := kept(b); !slices.Equal(got, []string{"settings", "second"}) || b.told == 0 {
 			t.Errorf("kept %q, told %d times", got, b.told)
+		}
+	})
+}
+
+// TestFurtherConfigMaps: those of TCP and UDP ports are read with their content, and
+// followed.
+func TestFurtherConfigMaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ports := func(version, entry string) *corev1.ConfigMap {
+			m := &corev1.ConfigMap{ObjectMeta: meta("tcp"), Data: map[string]string{"9000": entry}}
+			m.ResourceVersion = version
+			return m
+		}
+		b := start(t, Options{ConfigMaps: []string{"a/tcp"}}, class(), service("app"), service("other"), ports("1", "a/app:80"))
+		defer b.end()
+		flags := translate.DefaultFlags()
+		flags.TCPServices = "a/tcp"
+		streams := func() []model.Stream {
+			objects, _ := b.Load()
+			cfg, _ := translate.Translate(objects, translate.Options{ForeignBalancers: true, Default: &translate.Default{Flags: flags}})
+			return cfg.Controllers[0].Streams
+		}
+		if s := streams(); len(s) != 1 || s[0].Port != 9000 || s[0].Service != "app" {
+			t.Fatalf("streams %+v", s)
+		}
+		b.must(b.client.CoreV1().ConfigMaps("a").Update(t.Context(), ports("2", "a/other:80"), metav1.UpdateOptions{}))
+		b.settle()
+		if s := streams(); len(s) != 1 || s[0].Service != "other" || b.told != 1 {
+			t.Errorf("streams %+v, told %d times", s, b.told)
 		}
 	})
 }

@@ -31,6 +31,7 @@ type Options struct {
 	Others     []string // further namespaces whose Services, Secrets and ConfigMaps are read
 	Namespaces bool     // the labels of namespaces are read too
 	ConfigMap  string   // the controller's, as namespace/name
+	ConfigMaps []string // further ones whose content is read, likewise
 	Secrets    []string // whose content is read although no Ingress names them, as namespace/name
 	Log        *slog.Logger
 	// Seen is told of every Ingress and Service that came, went or changed, before that
@@ -85,6 +86,9 @@ func New(opt Options) *Source {
 	}
 	if opt.ConfigMap != "" {
 		s.wanted[ref{"ConfigMap", opt.ConfigMap}] = 1
+	}
+	for _, key := range opt.ConfigMaps {
+		s.wanted[ref{"ConfigMap", key}]++
 	}
 	for _, key := range opt.Secrets {
 		s.wanted[ref{"Secret", key}] = 1
