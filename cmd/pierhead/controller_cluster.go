@@ -38,7 +38,7 @@ func (c *controller) connect() error {
 	ns, name, _ := strings.Cut(c.pod, "/")
 	c.source = kube.New(kube.Options{
 		Client: reader, Namespace: f.WatchNamespace, Others: namespaces(ns, f), Namespaces: f.WatchNamespaceSelector != "",
-		ConfigMap: f.ConfigMap, ConfigMaps: given(f.TCPServices, f.UDPServices), Secrets: given(f.DefaultSSLCertificate), Log: c.log,
+		ConfigMap: f.ConfigMap, ConfigMaps: given(f.TCPServices, f.UDPServices), Secrets: given(f.DefaultSSLCertificate), ZoneOf: c.zoneOf(), Needed: needed(f), Log: c.log,
 		Seen: func(had, has kube.Object) { c.publisher.Seen(had, has) },
 	})
 	c.publisher = publish.New(publish.Options{
@@ -46,11 +46,31 @@ func (c *controller) connect() error {
 		Election: publish.Election{
 			Namespace: ns, Lease: f.Text("election-id"), Identity: name, TTL: f.Duration("election-ttl"), Off: f.Bool("disable-leader-election"),
 		},
-		Addresses: f.PublishStatusAddress, Service: f.PublishService,
+		Addresses: f.PublishStatusAddress, Service: f.PublishService, InternalIP: f.Bool("report-node-internal-ip-address"),
 		Update: f.Bool("update-status"), ClearAtEnd: f.Bool("update-status-on-shutdown"), SyncEvents: !f.Bool("disable-sync-events"),
 		Interval: time.Duration(max(f.Int("status-update-interval"), 5)) * time.Second,
 	})
 	return nil
+}
+
+// zoneOf returns the Pod whose zone's endpoints go first, or "".
+func (c *controller) zoneOf() string {
+	if c.flags.Bool("enable-topology-aware-routing") {
+		return c.pod
+	}
+	return ""
+}
+
+// needed lists what must be there for a start, as in ingress-nginx.
+func needed(f *translate.ProcessFlags) []kube.Needed {
+	return []kube.Needed{
+		{Flag: "default-backend-service", Kind: "Service", Key: f.DefaultBackendService},
+		{Flag: "publish-service", Kind: "Service", Key: f.PublishService},
+		{Flag: "watch-namespace", Kind: "Namespace", Key: f.WatchNamespace},
+		{Flag: "configmap", Kind: "ConfigMap", Key: f.ConfigMap},
+		{Flag: "tcp-services-configmap", Kind: "ConfigMap", Key: f.TCPServices},
+		{Flag: "udp-services-configmap", Kind: "ConfigMap", Key: f.UDPServices},
+	}
 }
 
 // clusterConfig says how to reach the API server: as the flags say, or as a Pod does.

@@ -15,17 +15,16 @@ import (
 // revisionLabels differ between the Pods of one controller.
 var revisionLabels = []string{"controller-revision-hash", "pod-template-generation", "pod-template-hash"}
 
-// otherPods tells whether other Pods of the same controller run that are not about to
-// end.
-func otherPods(ctx context.Context, client kubernetes.Interface, pod string) (bool, error) {
+// siblings lists the Pods of the same controller, the own one among them.
+func siblings(ctx context.Context, client kubernetes.Interface, pod string) ([]corev1.Pod, error) {
 	ns, name, _ := strings.Cut(pod, "/")
 	api := client.CoreV1().Pods(ns)
 	own, err := api.List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()})
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if len(own.Items) == 0 || len(own.Items[0].Labels) == 0 {
-		return false, fmt.Errorf("pod %s: there is none of this name with labels", pod)
+		return nil, fmt.Errorf("pod %s: there is none of this name with labels", pod)
 	}
 	set := labels.Set{}
 	for k, v := range own.Items[0].Labels {
@@ -36,10 +35,21 @@ func otherPods(ctx context.Context, client kubernetes.Interface, pod string) (bo
 	}
 	all, err := api.List(ctx, metav1.ListOptions{LabelSelector: set.String()})
 	if err != nil {
+		return nil, err
+	}
+	return all.Items, nil
+}
+
+// otherPods tells whether other Pods of the same controller run that are not about to
+// end.
+func otherPods(ctx context.Context, client kubernetes.Interface, pod string) (bool, error) {
+	all, err := siblings(ctx, client, pod)
+	if err != nil {
 		return false, err
 	}
-	for i := range all.Items {
-		p := &all.Items[i]
+	_, name, _ := strings.Cut(pod, "/")
+	for i := range all {
+		p := &all[i]
 		if p.Name != name && p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
 			return true, nil
 		}

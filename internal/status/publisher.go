@@ -31,7 +31,8 @@ type Options struct {
 	Pod      string // namespace/name of this process's Pod
 
 	Addresses       []string // that the Ingresses get; else those of
-	Service         string   // this one, as namespace/name; both empty: none are written
+	Service         string   // this one, as namespace/name; else those of the nodes of the controller's ready Pods
+	InternalIP      bool     // of nodes the internal ones, also where there are external ones
 	Update          bool     // statuses are written
 	ClearAtEnd      bool     // the last Pod empties them
 	SyncEvents      bool
@@ -47,6 +48,7 @@ type Publisher struct {
 	end  chan chan struct{} // asks the leader to clean up
 
 	failed map[string]bool // Ingresses whose status could not be written; the leader's own
+	nodes  nodes           // likewise
 
 	mu       sync.Mutex
 	leading  bool
@@ -209,8 +211,11 @@ func (p *Publisher) look(ctx context.Context, e *events) outcome {
 	if e.tell(problems) {
 		result = more
 	}
-	want, ok := p.want()
-	if !ok || !p.opt.Update {
+	if !p.opt.Update {
+		return result
+	}
+	want, ok := p.want(ctx)
+	if !ok {
 		return result
 	}
 	changes := p.failedLast(Plan(p.live(ours), want))
@@ -257,12 +262,12 @@ func (p *Publisher) live(keys []string) []*networkingv1.Ingress {
 
 // want returns what our Ingresses' status should hold; false: that is not known, and
 // it stays as it is.
-func (p *Publisher) want() ([]Address, bool) {
+func (p *Publisher) want(ctx context.Context) ([]Address, bool) {
 	if len(p.opt.Addresses) > 0 {
 		return Addresses(p.opt.Addresses), true
 	}
 	if p.opt.Service == "" {
-		return nil, false
+		return p.nodeAddresses(ctx)
 	}
 	svc := p.opt.Objects.Service(p.opt.Service)
 	if svc == nil {
@@ -273,8 +278,11 @@ func (p *Publisher) want() ([]Address, bool) {
 
 // clear empties the statuses when nobody is left who could write them.
 func (p *Publisher) clear(ctx context.Context) {
-	want, ok := p.want()
-	if !ok || !p.opt.Update || !p.opt.ClearAtEnd || len(want) != 1 {
+	if !p.opt.Update || !p.opt.ClearAtEnd {
+		return
+	}
+	want, ok := p.want(ctx)
+	if !ok || len(want) != 1 {
 		return
 	}
 	others, err := otherPods(ctx, p.opt.Client, p.opt.Pod)

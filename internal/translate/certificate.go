@@ -24,8 +24,9 @@ type pair struct {
 	told    *told
 
 	model.Certificate
-	leaf *x509.Certificate
-	err  string // why there is none
+	leaf  *x509.Certificate
+	chain [][]byte // while it is read
+	err   string   // why there is none
 }
 
 // pair returns the key pair of a Secret. A Secret that is there and is no key pair is
@@ -76,6 +77,8 @@ func (p *pair) load(o *Objects, r *report) {
 		return
 	}
 	p.Name, p.Origin = p.id.String(), e.origin
+	p.checkChain(r, e, p.chain)
+	p.chain = nil
 }
 
 // parse reads the PEM texts. An error comes with the key of the Secret that is wrong.
@@ -94,7 +97,7 @@ func (p *pair) parse(cert, key []byte) (string, error) {
 		}
 		return field, fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "tls: "))
 	}
-	p.leaf = pair.Leaf
+	p.leaf, p.chain = pair.Leaf, pair.Certificate
 	if p.leaf == nil {
 		if p.leaf, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {
 			return corev1.TLSCertKey, err

@@ -47,16 +47,17 @@ func (o *Objects) ready(service id, portName string, serviceIP bool) []netip.Add
 	if serviceIP && isAddress(svc.value.Spec.ClusterIP) {
 		return appendAddr(nil, svc.value.Spec.ClusterIP, []int32{port.Port})
 	}
-	return o.readyEndpoints(service, port)
+	return o.readyEndpoints(svc, port)
 }
 
 // readyEndpoints returns the addresses of the endpoints of a Service port, sorted and
 // each once. Endpoints objects count when there is no EndpointSlice.
-func (o *Objects) readyEndpoints(service id, port *corev1.ServicePort) []netip.AddrPort {
+func (o *Objects) readyEndpoints(svc *entry[corev1.Service], port *corev1.ServicePort) []netip.AddrPort {
+	service := svc.id
 	o.note(ofSlice, service)
 	own := o.ofService[service]
 	var as []netip.AddrPort
-	for _, s := range own {
+	for _, s := range o.inZone(svc.value, own) {
 		as = append(as, addressesOf(s, port)...)
 	}
 	if len(own) == 0 {

@@ -31,7 +31,6 @@ type Flags struct {
 	TCPServices            string // namespace/name of a ConfigMap
 	UDPServices            string // likewise
 	SSLPassthrough         bool
-	TopologyAware          bool
 	HealthzPort            uint16
 }
 

@@ -35,9 +35,7 @@ var knownFlags = map[string]flagInfo{
 	"watch-namespace":             {kind: textFlag, effect: served, set: func(f *Flags, v string) { f.WatchNamespace = v }, doc: "The only namespace whose Ingresses are served."},
 	"watch-namespace-selector":    {kind: textFlag, effect: served, set: func(f *Flags, v string) { f.WatchNamespaceSelector = v }, doc: "Serves the Ingresses of namespaces with these labels."},
 
-	"enable-ssl-chain-completion":   {kind: boolFlag, effect: laterFlag, off: "false", doc: "Fetches missing intermediate certificates."},
-	"enable-topology-aware-routing": {kind: boolFlag, effect: laterFlag, off: "false", doc: "Prefers endpoints of the same zone."},
-	"validating-webhook":            {kind: textFlag, effect: laterFlag, doc: "The address of the admission webhook."},
+	"validating-webhook": {kind: textFlag, effect: laterFlag, doc: "The address of the admission webhook."},
 
 	"apiserver-host":                  {honoured: true, doc: "The API server, as protocol://host:port; by default the cluster that the process runs in."},
 	"certificate-authority":           {honoured: true, doc: "The file with the API server's certificate authority, with --apiserver-host."},
@@ -53,6 +51,8 @@ var knownFlags = map[string]flagInfo{
 	"election-ttl":                    {kind: durationFlag, honoured: true, off: "30s", doc: "How long the Lease holds; it is renewed after a quarter."},
 	"enable-annotation-validation":    {kind: boolFlag, off: "true", doc: "Values are always checked here."},
 	"enable-metrics":                  {kind: boolFlag, off: "false", doc: "Metrics of requests are always there."},
+	"enable-ssl-chain-completion":     {kind: boolFlag, off: "false", doc: "Fetches missing intermediate certificates; none is fetched here, since a certificate could name any address: a chain that lacks one is told."},
+	"enable-topology-aware-routing":   {kind: boolFlag, honoured: true, off: "false", doc: "Where a Service asks for it, endpoints for the zone of this Pod's node go first."},
 	"exclude-socket-metrics":          {missing: true, doc: "Metrics that are left out."},
 	"health-check-path":               {honoured: true, off: "/healthz", doc: "The path of the health check."},
 	"health-check-timeout":            {kind: intFlag, off: "10", doc: "Seconds for nginx to answer; there is none here."},
@@ -73,7 +73,7 @@ var knownFlags = map[string]flagInfo{
 	"profiler-address":                {honoured: true, off: "127.0.0.1", doc: "The address of the profiler."},
 	"profiler-port":                   {kind: portFlag, honoured: true, off: "10245", doc: "Its port."},
 	"profiling":                       {kind: boolFlag, honoured: true, off: "true", doc: "Serves Go's profiles there, under /debug/pprof/."},
-	"report-node-internal-ip-address": {kind: boolFlag, missing: true, off: "false", doc: "Status gets the nodes' internal addresses."},
+	"report-node-internal-ip-address": {kind: boolFlag, honoured: true, off: "false", doc: "Where status gets the addresses of nodes: the internal ones."},
 	"report-status-classes":           {kind: boolFlag, missing: true, off: "false", doc: "Metrics have 2xx instead of 200."},
 	"shutdown-grace-period":           {kind: intFlag, honoured: true, off: "0", doc: "Seconds between SIGTERM and the last connection that is accepted."},
 	"size-buckets":                    {missing: true, off: "10,100,1000,10000,100000,1e+06,1e+07", doc: "Buckets of bytes sent."},

@@ -116,6 +116,8 @@ type Objects struct {
 	ofService map[id][]*discoveryv1.EndpointSlice // by the Service they belong to
 	index     index                               // of ingresses
 
+	zone string // whose endpoints go first; "": all are alike
+
 	refused map[string]model.Origin // kind namespace/name of objects that could not be read
 	lost    []lost                  // objects written twice, the ones not taken
 

@@ -268,5 +268,5 @@ func (o *Objects) readyStream(service id, port string, protocol corev1.Protocol)
 	if p == nil {
 		return nil
 	}
-	return o.readyEndpoints(service, p)
+	return o.readyEndpoints(svc, p)
 }

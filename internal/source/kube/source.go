@@ -32,6 +32,8 @@ type Options struct {
 	Namespaces bool     // the labels of namespaces are read too
 	ConfigMap  string   // the controller's, as namespace/name
 	ConfigMaps []string // further ones whose content is read, likewise
+	ZoneOf     string   // the Pod, as namespace/name, whose zone's endpoints go first; "": no zone's
+	Needed     []Needed // without which Start fails
 	Secrets    []string // whose content is read although no Ingress names them, as namespace/name
 	Log        *slog.Logger
 	// Seen is told of every Ingress and Service that came, went or changed, before that
@@ -58,6 +60,7 @@ type Source struct {
 	refused   map[ref]error      // content that could not be read
 	wanted    map[ref]int        // how often the content of a Secret or ConfigMap is asked for
 	missing   map[ref]bool       // wanted content that must be fetched
+	noZone    error              // why the zone of ZoneOf is not known
 }
 
 // ref names an object of any kind.
@@ -125,7 +128,8 @@ func (s *Source) Start(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	return nil
+	s.findZone(ctx)
+	return s.checkNeeded(ctx)
 }
 
 // Waiting says which kinds have not been read yet, and why; "" when all have.
@@ -179,6 +183,9 @@ func (s *Source) Load() (*translate.Objects, []model.Problem) {
 		if p := f.problem(); p != nil {
 			problems = append(problems, *p)
 		}
+	}
+	if p := s.zoneProblem(); p != nil {
+		problems = append(problems, *p)
 	}
 	return s.objects, model.SortProblems(problems)
 }

@@ -3,6 +3,11 @@ What Pierhead reads in the namespaces it serves, and what it writes there: the s
 Ingresses, and Events about what is wrong.
 */ -}}
 {{- define "pierhead.rules.served" -}}
+{{- if .Values.controller.scope.enabled }}
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
+{{- end }}
 - apiGroups: [""]
   resources: [configmaps, secrets, services]
   verbs: [list, watch]
@@ -32,6 +37,19 @@ Ingresses, and Events about what is wrong.
   resources: [namespaces]
   verbs: [list, watch]
 {{- end }}
+{{- if include "pierhead.needsNodes" . }}
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [get]
+{{- end }}
+{{- end -}}
+
+{{- /* Whether the status of Ingresses gets the addresses of nodes, or endpoints go by zones. */ -}}
+{{- define "pierhead.needsNodes" -}}
+{{- $args := default dict .Values.controller.extraArgs -}}
+{{- $writes := ne "false" (toString (get $args "update-status")) -}}
+{{- $known := or (include "pierhead.publishService" .) (get $args "publish-service") (get $args "publish-status-address") -}}
+{{- if or (and $writes (not $known)) .Values.controller.enableTopologyAwareRouting (hasKey $args "enable-topology-aware-routing") -}}true{{- end -}}
 {{- end -}}
 
 {{- /* What it needs in its own namespace: its lease, its Pods, and what its flags name. */ -}}
