@@ -15,6 +15,7 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"github.com/pierhead/pierhead/internal/admission"
 	"github.com/pierhead/pierhead/internal/control"
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/model"
@@ -75,8 +76,9 @@ type controller struct {
 	health    *health
 	source    *kube.Source
 	publisher *publish.Publisher
-	known     map[string]bool // problems that were logged
-	told      []model.Problem // what changed was last told
+	webhook   *admission.Server // nil: there is none
+	known     map[string]bool   // problems that were logged
+	told      []model.Problem   // what changed was last told
 }
 
 func runController(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -130,6 +132,8 @@ func (c *controller) readFlags(args []string) (*translate.ProcessFlags, error) {
 		first = errors.New("--publish-service and --publish-status-address are both given; remove one of them")
 	case f.WatchNamespace != "" && f.WatchNamespaceSelector != "":
 		first = errors.New("--watch-namespace and --watch-namespace-selector are both given; remove one of them")
+	case f.Bool("metrics-per-undefined-host") && !f.Bool("metrics-per-host"):
+		first = errors.New("--metrics-per-undefined-host needs --metrics-per-host; remove one of them")
 	}
 	return f, first
 }
@@ -212,7 +216,7 @@ func (c *controller) start(ctx, live context.Context) (*control.Control, error) 
 func (c *controller) options() control.Options {
 	ns, _, _ := strings.Cut(c.pod, "/")
 	opt := control.Options{
-		Version: version, Source: c.source, Engine: loop.DefaultKind(), Log: c.log, AccessLog: c.out,
+		Version: version, Source: c.source, Engine: loop.DefaultKind(), Log: c.log, AccessLog: c.out, Metrics: c.metrics(),
 		ListenAddress: netip.IPv4Unspecified(), DrainLimit: drainAtMost, Changed: c.changed,
 	}
 	if hasIPv6() {

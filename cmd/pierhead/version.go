@@ -20,15 +20,26 @@ example:
   pierhead version
 `,
 	run: func(_ context.Context, _ []string, stdout, _ io.Writer) error {
-		commit := ""
-		if info, ok := debug.ReadBuildInfo(); ok {
-			for _, s := range info.Settings {
-				if s.Key == "vcs.revision" {
-					commit = " " + s.Value
-				}
-			}
+		commit := revision()
+		if commit != "" {
+			commit = " " + commit
 		}
 		_, err := fmt.Fprintf(stdout, "pierhead %s%s %s %s/%s\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return err
 	},
+}
+
+// revision returns the commit that the program was built from, or "" where that is not
+// known.
+func revision() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return ""
 }

@@ -151,6 +151,7 @@ func (r *running) compile(p *Plan, found *findings) {
 		if r.servers[c.Name] == nil {
 			r.servers[c.Name] = proxy.New(proxy.Options{
 				Live: live, Client: r.client, Log: r.log(c, "access-log-path", c.Settings.AccessLogPath, found), Version: r.opt.Version, Report: r.errors.report,
+				Count: r.opt.Metrics.Count,
 			}, r.engine.Loops())
 		}
 	}
@@ -322,16 +323,22 @@ func (r *running) forgetRoutes(controller string, before, now *routing.Table, al
 		return
 	}
 	if all {
-		ids := map[string]bool{}
+		there := map[proxy.RouteKey]bool{}
 		for route := range now.Routes() {
-			ids[route.ID] = true
+			there[routeKey(route)] = true
 		}
-		server.Forget(func(id string) bool { return ids[id] })
+		server.Forget(func(k proxy.RouteKey) bool { return there[k] }, now)
 		return
 	}
-	gone := map[string]bool{}
-	now.Gone(before, func(id string) { gone[id] = true })
-	if len(gone) > 0 {
-		server.Forget(func(id string) bool { return !gone[id] })
+	gone := map[proxy.RouteKey]bool{}
+	now.Gone(before, func(route *routing.Route) { gone[routeKey(route)] = true })
+	if len(gone) == 0 {
+		server.Forget(nil, now)
+		return
 	}
+	server.Forget(func(k proxy.RouteKey) bool { return !gone[k] }, now)
+}
+
+func routeKey(r *routing.Route) proxy.RouteKey {
+	return proxy.RouteKey{ID: r.ID, Namespace: r.Namespace, Ingress: r.Ingress, Service: r.Service}
 }

@@ -50,6 +50,7 @@ type Options struct {
 	Engine        loop.Kind
 	Log           *slog.Logger
 	AccessLog     io.Writer
+	Metrics       Metrics
 	AnyPort       bool           // for tests: free ports instead of those that listeners stand for
 	DrainLimit    time.Duration  // bounds the drain at the end; 0: 10 seconds
 	Changed       func(*Control) // called after every change that was applied; may be nil
@@ -173,7 +174,13 @@ func (c *Control) step() {
 	plan := c.plans.make(objects, problems, c.runs.allocations)
 	found := c.runs.apply(plan)
 	stands := c.runs.stands(plan, found, c.runs.stream(plan))
-	stands.generation = c.stands.Load().generation + 1
+	last := c.stands.Load()
+	stands.generation, stands.failures, stands.whole = last.generation+1, last.failures, last.whole
+	if len(stands.found.listen) == 0 {
+		stands.whole = time.Now()
+	} else {
+		stands.failures++
+	}
 	c.stands.Store(stands)
 	servers := maps.Clone(c.runs.servers)
 	c.serves.Store(&servers)

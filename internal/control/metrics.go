@@ -8,26 +8,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
 
+	"github.com/pierhead/pierhead/internal/admission"
 	"github.com/pierhead/pierhead/internal/model"
 	"github.com/pierhead/pierhead/internal/proxy"
 )
 
-// metric is one row of docs/metrics.md. Names that ingress-nginx has are its own, so
-// that dashboards go on working.
+// metric is one row of docs/metrics.md.
 type metric struct {
 	name, kind, labels, doc string
 	desc                    *prometheus.Desc
+	together                *prometheus.Desc // without the label host, where requests have it
 }
 
 const routeLabels = "controller namespace ingress service host path"
 
+// Our own metrics.
 var (
-	mRequests  = newMetric("nginx_ingress_controller_requests", "counter", routeLabels+" status method", "Requests that a route took, by the status answered.")
-	mDuration  = newMetric("nginx_ingress_controller_request_duration_seconds", "histogram", routeLabels, "Time from the request head to the end of the answer.")
-	mConnect   = newMetric("nginx_ingress_controller_connect_duration_seconds", "histogram", routeLabels, "Time to connect to an endpoint; reused connections do not count.")
-	mHeader    = newMetric("nginx_ingress_controller_header_duration_seconds", "histogram", routeLabels, "Time until the endpoint's response head.")
-	mResponse  = newMetric("nginx_ingress_controller_response_duration_seconds", "histogram", routeLabels, "Time until the endpoint's response was complete.")
+	mAnswers   = newMetric("pierhead_requests_total", "counter", routeLabels+" code", "Requests that a route took, by the class of the status answered. Here host is that of the rule, also where it is a wildcard.")
 	mReceived  = newMetric("pierhead_request_bytes_total", "counter", routeLabels, "Bytes of requests, heads included.")
 	mSent      = newMetric("pierhead_response_bytes_total", "counter", routeLabels, "Bytes of answers, heads included.")
 	mRetries   = newMetric("pierhead_retries_total", "counter", routeLabels, "Tries after the first.")
@@ -42,7 +42,7 @@ var (
 	mBalancedN = newMetric("pierhead_load_balancer_connections_total", "counter", "port", "Connections accepted by a load balancer's port.")
 	mEnded     = newMetric("pierhead_load_balancer_closed_total", "counter", "port reason", "Connections of a load balancer's port that ended, by reason.")
 	mTarget    = newMetric("pierhead_load_balancer_target_up", "gauge", "target", "Whether a target of a load balancer is up.")
-	mAnswers   = newMetric("pierhead_dns_answers_total", "counter", "rcode", "DNS answers, by code.")
+	mDNS       = newMetric("pierhead_dns_answers_total", "counter", "rcode", "DNS answers, by code.")
 	mGen       = newMetric("pierhead_generation", "gauge", "", "Changes applied since the start.")
 	mProblems  = newMetric("pierhead_problems", "gauge", "severity", "Problems of the objects served now.")
 	mRoutines  = newMetric("pierhead_loop_coroutines", "gauge", "", "Coroutines that run or wait on the event loops.")
@@ -60,21 +60,94 @@ func newMetric(name, kind, labels, doc string) *metric {
 	return m
 }
 
+// Metrics says what /metrics holds.
+type Metrics struct {
+	Count   proxy.Counting
+	Exclude []string // names of ingress-nginx's request metrics that are left out, with or without their prefix
+
+	// Pod is the Pod that this process is the ingress controller of, as namespace/name.
+	// Without one, as where files are served, ingress-nginx's metrics of the process and of
+	// its configuration are left out.
+	Pod      string
+	Revision string // of the source that the program was built from
+	Lease    string // of the leader; "": there is none
+	// Leads tells whether this process leads, and so tells of certificates; nil: it does.
+	Leads func() bool
+	// Webhook returns what the admission webhook counted; nil: there is none.
+	Webhook func() []admission.Sample
+}
+
 // metrics returns what answers /metrics.
 func (c *Control) metrics() http.Handler {
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &collector{c})
-	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newCollector(c))
+	opts := promhttp.HandlerOpts{MaxRequestsInFlight: scrapesAtOnce}
+	text := promhttp.HandlerFor(reg, opts)
+	opts.EnableOpenMetrics = true
+	open := promhttp.HandlerFor(openMetrics{reg}, opts)
+	return promhttp.InstrumentMetricHandler(reg, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		format := expfmt.NegotiateIncludingOpenMetrics(r.Header).FormatType()
+		if format != expfmt.TypeTextPlain { // the others can hold exemplars
+			for _, s := range c.serving() {
+				s.KeepExemplars()
+			}
+		}
+		if format == expfmt.TypeOpenMetrics {
+			open.ServeHTTP(w, r)
+			return
+		}
+		text.ServeHTTP(w, r)
+	}))
+}
+
+// scrapesAtOnce bounds the scrapes that are answered at a time; more are told to come
+// again.
+const scrapesAtOnce = 4
+
+// openMetrics gathers for OpenMetrics, where the name of a counter ends in "_total".
+// Those of ingress-nginx that do not keep their name, since dashboards ask for it: their
+// type is not told instead.
+type openMetrics struct{ from prometheus.Gatherer }
+
+func (o openMetrics) Gather() ([]*dto.MetricFamily, error) {
+	families, err := o.from.Gather()
+	for _, f := range families {
+		if f.GetType() != dto.MetricType_COUNTER || strings.HasSuffix(f.GetName(), "_total") {
+			continue
+		}
+		f.Type = dto.MetricType_UNTYPED.Enum()
+		for _, m := range f.Metric {
+			m.Untyped, m.Counter = &dto.Untyped{Value: m.Counter.Value}, nil
+		}
+	}
+	return families, err
 }
 
 // collector reads the counters of everything that runs when it is asked.
-type collector struct{ c *Control }
-
-func (*collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, m := range metricTable {
-		ch <- m.desc
-	}
+type collector struct {
+	c       *Control
+	process *processReader
+	hash    configHash
+	exclude map[*metric]bool
 }
+
+func newCollector(c *Control) *collector {
+	k := &collector{c: c, process: newProcessReader(), exclude: map[*metric]bool{}}
+	for _, name := range c.opt.Metrics.Exclude {
+		for _, m := range requestMetrics {
+			if m.name == name || m.name == nginxPrefix+name {
+				k.exclude[m] = true
+			}
+		}
+	}
+	return k
+}
+
+// Describe tells nothing: what there is depends on what is served.
+func (*collector) Describe(chan<- *prometheus.Desc) {}
+
+// sender sends the value of a counter or gauge.
+type sender func(m *metric, v float64, labels ...string)
 
 func (k *collector) Collect(ch chan<- prometheus.Metric) {
 	send := func(m *metric, v float64, labels ...string) {
@@ -84,10 +157,26 @@ func (k *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(m.desc, kind, v, labels...)
 	}
-	r := k.c.runs
+	served := map[string]*proxy.Metrics{}
 	for name, s := range k.c.serving() {
-		collectServer(ch, send, name, s.Metrics())
+		served[name] = s.Metrics()
+		collectServer(send, name, served[name])
 	}
+	stands := k.c.stands.Load()
+	k.collectRequests(ch, stands, served)
+	k.collectController(send, stands)
+	k.collectProcess(send, stands, served)
+	k.collectEnds(send)
+	collectState(send, stands)
+	l := k.c.runs.engine.Stats()
+	send(mRoutines, float64(l.Coroutines))
+	send(mSlow, float64(l.SlowTurns))
+	send(mTurns, float64(l.Turns))
+}
+
+// collectEnds collects of connections, balancers and DNS.
+func (k *collector) collectEnds(send sender) {
+	r := k.c.runs
 	n := r.listeners.Counts()
 	send(mConns, float64(n.Active))
 	send(mAccepted, float64(n.Accepted))
@@ -102,27 +191,24 @@ func (k *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	for _, t := range b.Targets {
-		up := 0.0
-		if t.Up {
-			up = 1
-		}
-		send(mTarget, up, t.Address.String())
+		send(mTarget, truth(t.Up), t.Address.String())
 	}
 	k.collectStreams(send)
 	if r.dns != nil {
 		for code, n := range r.dns.Answers() {
-			send(mAnswers, float64(n), code)
+			send(mDNS, float64(n), code)
 		}
 	}
-	k.collectState(send)
-	l := r.engine.Stats()
-	send(mRoutines, float64(l.Coroutines))
-	send(mSlow, float64(l.SlowTurns))
-	send(mTurns, float64(l.Turns))
 }
 
-func (k *collector) collectState(send func(*metric, float64, ...string)) {
-	stands := k.c.stands.Load()
+func truth(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+func collectState(send sender, stands *standing) {
 	send(mGen, float64(stands.generation))
 	problems := map[model.Severity]int{}
 	for _, p := range stands.problems {
@@ -133,7 +219,7 @@ func (k *collector) collectState(send func(*metric, float64, ...string)) {
 	}
 }
 
-func collectServer(ch chan<- prometheus.Metric, send func(*metric, float64, ...string), name string, m *proxy.Metrics) {
+func collectServer(send sender, name string, m *proxy.Metrics) {
 	send(mInFlight, float64(m.InFlight), name)
 	send(mDropped, float64(m.LogsDropped), name)
 	for kind, n := range m.Errors {
@@ -141,30 +227,25 @@ func collectServer(ch chan<- prometheus.Metric, send func(*metric, float64, ...s
 	}
 	for i := range m.Routes {
 		r := &m.Routes[i]
-		labels := []string{name, r.Namespace, r.Ingress, r.Service, r.Host, r.Path}
-		for _, s := range r.Requests {
-			send(mRequests, float64(s.N), append(labels[:6:6], strconv.Itoa(s.Status), s.Method)...)
+		labels := []string{name, r.Namespace, r.Ingress, r.Service, r.Host, utf8Path(r.Path)}
+		for class, n := range r.Answers {
+			if n > 0 {
+				send(mAnswers, float64(n), append(labels[:6:6], className(class))...)
+			}
 		}
 		send(mReceived, float64(r.BytesReceived), labels...)
 		send(mSent, float64(r.BytesSent), labels...)
 		send(mRetries, float64(r.Retries), labels...)
-		for _, h := range []struct {
-			m *metric
-			h *proxy.Histogram
-		}{{mDuration, &r.Duration}, {mConnect, &r.Connect}, {mHeader, &r.Header}, {mResponse, &r.Response}} {
-			ch <- prometheus.MustNewConstHistogram(h.m.desc, h.h.Count, h.h.Sum, cumulative(h.h), labels...)
-		}
 	}
 }
 
-// cumulative gives a histogram the form of the exposition: each bucket counts those
-// before it too.
-func cumulative(h *proxy.Histogram) map[float64]uint64 {
-	m := make(map[float64]uint64, len(proxy.DurationBounds))
-	sum := uint64(0)
-	for i, bound := range proxy.DurationBounds {
-		sum += h.Buckets[i]
-		m[bound] = sum
+// className names a class of statuses, as ingress-nginx does.
+func className(class int) string {
+	if class == 0 {
+		return "-"
 	}
-	return m
+	return strconv.Itoa(class) + "xx"
 }
+
+// utf8Path makes a path a valid value of a label.
+func utf8Path(path string) string { return strings.ToValidUTF8(path, "\uFFFD") }

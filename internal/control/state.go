@@ -20,6 +20,8 @@ import (
 type standing struct {
 	version, engine string
 	generation      uint64
+	failures        uint64    // of the changes so far, those that could not be applied whole
+	whole           time.Time // when one was last applied whole
 	problems        []model.Problem
 	controllers     []admin.Controller
 

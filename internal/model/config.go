@@ -26,6 +26,7 @@ type Controller struct {
 	Name      string // namespace/name of its Deployment, or "default"
 	Labels    map[string]string
 	Namespace string
+	Class     string `json:"-"` // spec.controller of the IngressClasses that are its own
 	Listeners []Listener
 	Hosts     []Host   // sorted by Name; Name "" is the catch-all and always there
 	Streams   []Stream `json:",omitempty"` // sorted by Protocol, Port

@@ -118,7 +118,7 @@ func (s *Server) Refuse(l *loop.Loop, c *exchange.Conn, in *message.Request, res
 	x.BodySent = int64(len(body))
 	x.Sent = x.BodySent
 	t.note(refusalKind(resp.Status), nil)
-	sl.meter.end(x, t.kind)
+	sl.meter.end(x, t.kind, t.table)
 	t.accessLog()
 	return body
 }

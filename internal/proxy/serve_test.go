@@ -256,8 +256,13 @@ func TestAccessLogAndMetrics(t *testing.T) {
 		}
 		for _, r := range m.Routes {
 			if r.ID == "default|h.test|Prefix|/" {
-				if len(r.Requests) != 1 || r.Requests[0].N != 2 || r.Requests[0].Status != 200 || r.Duration.Count != 2 || r.Header.Count != 2 || r.Connect.Count != 1 {
-					t.Errorf("route metrics are %+v", r)
+				if r.Answers != [6]uint64{2: 2} || len(r.Series) != 1 {
+					t.Fatalf("route metrics are %+v", r)
+				}
+				s := r.Series[0]
+				if s.N != 2 || s.Status() != "200" || s.Method() != "GET" || s.Host != "h.test" || s.Duration.Count != 2 || s.Header.Count != 2 || s.Connect.Count != 2 ||
+					s.RequestSize.Sum != float64(r.BytesReceived) || s.ResponseSize.Sum != float64(r.BytesSent) || s.BytesSent.Count != 2 {
+					t.Errorf("series are %+v", s)
 				}
 				return
 			}

@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/pierhead/pierhead/internal/exchange"
@@ -22,6 +20,7 @@ type Options struct {
 	// the event loop and must not block.
 	Report  func(x *exchange.Exchange, err *exchange.Error)
 	TempDir string // for request bodies that do not fit in memory; "": the system's
+	Count   Counting
 	Version string // told in Server: when server-tokens is on
 }
 
@@ -30,6 +29,7 @@ type Server struct {
 	Options
 	serverField string
 	slots       []*slot // by loop index
+	counts      *counting
 }
 
 // slot is what one loop owns of a Server: only code of that loop touches it.
@@ -48,12 +48,12 @@ func New(o Options, loops []*loop.Loop) *Server {
 	if o.TempDir == "" {
 		o.TempDir = os.TempDir()
 	}
-	s := &Server{Options: o, serverField: "pierhead", slots: make([]*slot, len(loops))}
+	s := &Server{Options: o, serverField: "pierhead", slots: make([]*slot, len(loops)), counts: newCounting(o.Count, len(loops))}
 	if o.Version != "" {
 		s.serverField += "/" + o.Version
 	}
 	for i, l := range loops {
-		sl := &slot{server: s, loop: l, meter: newMeter()}
+		sl := &slot{server: s, loop: l, meter: newMeter(s.counts)}
 		sl.run = runtime{loop: l, client: o.Client}
 		s.slots[i] = sl
 	}
@@ -67,26 +67,31 @@ func (s *Server) Handler(l *loop.Loop, c *exchange.Conn) message.Handler {
 
 // Metrics sums the counters of all loops. Any goroutine may call it.
 func (s *Server) Metrics() *Metrics {
-	sum := &Metrics{Errors: map[string]uint64{}}
-	routes := map[string]*RouteMetrics{}
+	all := &sum{Metrics: Metrics{Errors: map[string]uint64{}}, routes: map[RouteKey]*RouteMetrics{}}
 	for _, sl := range s.slots {
-		sl.meter.addTo(sum, routes)
+		all.add(sl.meter)
 	}
-	for _, r := range routes {
-		sum.Routes = append(sum.Routes, *r)
-	}
-	slices.SortFunc(sum.Routes, func(a, b RouteMetrics) int { return strings.Compare(a.ID, b.ID) })
 	if s.Log != nil {
-		sum.LogsDropped = s.Log.Dropped()
+		all.LogsDropped = s.Log.Dropped()
 	}
-	return sum
+	return all.sorted()
 }
 
-// Forget drops the counters of routes that keep does not want, so that metrics of
-// deleted objects go away with them. Any goroutine may call it.
-func (s *Server) Forget(keep func(routeID string) bool) {
+// KeepExemplars has the requests that fall into the buckets of durations kept from now
+// on. Any goroutine may call it.
+func (s *Server) KeepExemplars() {
+	if !s.counts.exemplars.Load() {
+		s.counts.exemplars.Store(true)
+	}
+}
+
+// Forget takes note of a new table, and drops the counters of routes that keep does not
+// want and of hosts that no rule or alias names, so that metrics of deleted objects go
+// away with them. When keep is nil, none of them are looked for. Any goroutine may call
+// it.
+func (s *Server) Forget(keep func(RouteKey) bool, table *routing.Table) {
 	for _, sl := range s.slots {
-		sl.meter.forget(keep)
+		sl.meter.forget(keep, table)
 	}
 }
 

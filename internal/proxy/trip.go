@@ -60,7 +60,7 @@ func (t *trip) end() bool {
 	x.Sent = t.w.Sent()
 	t.upload.abandon()
 	t.logSteps()
-	t.slot.meter.end(x, t.kind)
+	t.slot.meter.end(x, t.kind, t.table)
 	whole := t.attempt((*trip).accessLog)
 	t.letGo()
 	return whole

@@ -43,8 +43,9 @@ func (k *compiler) hasPools(h *host) bool {
 	return true
 }
 
-// Gone calls f with the ID of every route that the table before had and t has not.
-func (t *Table) Gone(before *Table, f func(id string)) {
+// Gone calls f with every route that the table before had and t has not. One that belongs
+// to another Ingress or leads to another Service is another one.
+func (t *Table) Gone(before *Table, f func(*Route)) {
 	now := t.hosts
 	for _, had := range before.hosts {
 		for len(now) > 0 && strings.Compare(now[0].from.Name, had.from.Name) < 0 {
@@ -58,9 +59,14 @@ func (t *Table) Gone(before *Table, f func(id string)) {
 			continue
 		}
 		for _, r := range had.routes {
-			if has == nil || !slices.ContainsFunc(has.routes, func(other *Route) bool { return other.ID == r.ID }) {
-				f(r.ID)
+			if has == nil || !slices.ContainsFunc(has.routes, r.counts) {
+				f(r)
 			}
 		}
 	}
+}
+
+// counts tells whether another route is counted together with this one.
+func (r *Route) counts(o *Route) bool {
+	return r.ID == o.ID && r.Namespace == o.Namespace && r.Ingress == o.Ingress && r.Service == o.Service
 }

@@ -115,7 +115,7 @@ func checkGone(t *testing.T, before, now *Table) {
 			want[r.ID] = true
 		}
 	}
-	now.Gone(before, func(id string) { got[id] = true })
+	now.Gone(before, func(r *Route) { got[r.ID] = true })
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Fatalf("gone: %v, want %v", got, want)
 	}

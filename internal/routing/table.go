@@ -81,6 +81,18 @@ func (t *Table) Match(x *exchange.Exchange) *Route {
 	return r
 }
 
+// Named tells whether a rule or an alias names this host, in lower case: the whole name,
+// or a wildcard as it is written.
+func (t *Table) Named(host string) bool {
+	if t.names[host] != nil {
+		return true
+	}
+	if below, ok := strings.CutPrefix(host, "*"); ok {
+		return t.wildHost[below] != nil || t.wildAlias[below] != nil
+	}
+	return false
+}
+
 // How a host was found: the answer of Table.host for people.
 const (
 	byName      = "the host is named by a rule or an alias"

@@ -3,6 +3,7 @@ package translate
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,6 +124,9 @@ func (r *flagReader) take(f flagInfo, known bool, v flagValue) {
 	}
 	switch {
 	case f.effect == processFlag && r.own != nil && !f.missing:
+		if had := r.own[v.name]; f.kind == listFlag && had != "" && v.value != "" {
+			v.value = had + "," + v.value
+		}
 		r.own[v.name] = v.value
 	case f.effect == laterFlag, f.missing && r.own != nil:
 		if v.value != f.off && v.value != "" {
@@ -158,6 +162,9 @@ const (
 	floatFlag
 	durationFlag
 	objectFlag // namespace/name
+	listFlag   // words with commas between them; given again, more of them
+	floatsFlag // ascending numbers with commas between them
+	countFlag  // a whole number from 0
 )
 
 // flagEffect is what a flag does here.
@@ -206,12 +213,41 @@ func (f flagInfo) check(v string) error {
 		if _, e := parseDuration(v); e != nil {
 			err = fmt.Errorf("%q is no duration such as 30s", v)
 		}
+	case floatsFlag:
+		err = checkFloats(v)
+	case countFlag:
+		if _, e := strconv.ParseUint(v, 10, 31); e != nil {
+			err = fmt.Errorf("%q is no whole number from 0", v)
+		}
 	case objectFlag:
 		if _, e := parseID(v); v != "" && e != nil {
 			err = e
 		}
 	}
 	return err
+}
+
+// mostBuckets bounds the buckets of a histogram.
+const mostBuckets = 100
+
+// checkFloats tells why a list of numbers cannot be the bounds of buckets.
+func checkFloats(v string) error {
+	words := strings.Split(v, ",")
+	if len(words) > mostBuckets {
+		return fmt.Errorf("%q holds more than %d numbers", v, mostBuckets)
+	}
+	last := math.Inf(-1)
+	for _, w := range words {
+		f, err := strconv.ParseFloat(strings.TrimSpace(w), 64)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return fmt.Errorf("%q is no number", w)
+		}
+		if f <= last {
+			return fmt.Errorf("%q is not more than the number before it", w)
+		}
+		last = f
+	}
+	return nil
 }
 
 // parseID reads namespace/name.

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pierhead/pierhead/internal/model"
@@ -56,6 +57,31 @@ func (p *ProcessFlags) Int(name string) int { n, _ := strconv.Atoi(p.Text(name))
 func (p *ProcessFlags) Duration(name string) time.Duration {
 	d, _ := parseDuration(p.Text(name)) // checked when it was read
 	return d
+}
+
+// Float returns a flag that is a number.
+func (p *ProcessFlags) Float(name string) float64 {
+	f, _ := strconv.ParseFloat(p.Text(name), 64) // checked when it was read
+	return f
+}
+
+// Floats returns a flag that is a list of numbers.
+func (p *ProcessFlags) Floats(name string) (list []float64) {
+	for _, w := range p.List(name) {
+		f, _ := strconv.ParseFloat(w, 64) // checked when it was read
+		list = append(list, f)
+	}
+	return list
+}
+
+// List returns a flag that is a list of words.
+func (p *ProcessFlags) List(name string) (list []string) {
+	for w := range strings.SplitSeq(p.Text(name), ",") {
+		if w = strings.TrimSpace(w); w != "" {
+			list = append(list, w)
+		}
+	}
+	return list
 }
 
 // FlagRow is a flag for the manual.

@@ -100,6 +100,7 @@ func (s *servers) controller() model.Controller {
 	return model.Controller{
 		Name:      c.name,
 		Namespace: c.ns,
+		Class:     c.ControllerClass,
 		Labels:    c.labels,
 		Listeners: []model.Listener{
 			{Name: "http", Port: c.HTTPPort, Bind: c.listen, ProxyProtocol: c.global.ProxyProtocol},

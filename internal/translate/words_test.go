@@ -85,7 +85,7 @@ func TestFlagsOf(t *testing.T) {
 func TestProcessFlags(t *testing.T) {
 	var told []string
 	p := ReadProcessFlags(strings.Fields("--election-id=a --election-ttl 10s --profiling=false --shutdown-grace-period=5 --http-port=81"+
-		" --sort-backends --nonsense --sync-rate-limit=1 --bucket-factor=2 --healthz-port=x"),
+		" --sort-backends --nonsense --sync-rate-limit=1 --report-node-internal-ip-address=true --healthz-port=x"),
 		func(s model.Severity, flag, reason, _ string) { told = append(told, s.String()+" "+flag) })
 	if p.Text("election-id") != "a" || p.Duration("election-ttl") != 10*time.Second || p.Bool("profiling") || p.Int("shutdown-grace-period") != 5 || p.HTTPPort != 81 {
 		t.Errorf("flags are %+v", p)
@@ -93,7 +93,7 @@ func TestProcessFlags(t *testing.T) {
 	if p.Int("post-shutdown-grace-period") != 10 || p.Text("health-check-path") != "/healthz" || !p.Bool("update-status") || p.Int("healthz-port") != 10254 {
 		t.Errorf("defaults are not those of the table")
 	}
-	want := []string{"warning --sort-backends=true", "error --nonsense=true", "warning --bucket-factor=2", "error --healthz-port=x"}
+	want := []string{"warning --sort-backends=true", "error --nonsense=true", "warning --report-node-internal-ip-address=true", "error --healthz-port=x"}
 	if !slices.Equal(told, want) {
 		t.Errorf("told %q, want %q", told, want)
 	}
@@ -126,4 +126,27 @@ func FuzzWords(f *testing.F) {
 			t.Errorf("readName(%q) = %q, %v", name, again, err2)
 		}
 	})
+}
+
+// TestListFlags: lists of numbers must be bounds of buckets; lists of words grow.
+func TestListFlags(t *testing.T) {
+	var told []string
+	p := ReadProcessFlags(strings.Fields("--time-buckets=0.1,1,5 --size-buckets=5,4 --length-buckets=1,x --max-buckets=-1 --bucket-factor=1.1"+
+		" --exclude-socket-metrics=a,b --exclude-socket-metrics c"),
+		func(s model.Severity, flag, reason, _ string) { told = append(told, s.String()+" "+flag) })
+	if want := []string{"error --size-buckets=5,4", "error --length-buckets=1,x", "error --max-buckets=-1"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+	if got := p.Floats("time-buckets"); !slices.Equal(got, []float64{0.1, 1, 5}) {
+		t.Errorf("time-buckets are %v", got)
+	}
+	if got := p.Floats("size-buckets"); len(got) != 7 || got[6] != 1e7 {
+		t.Errorf("size-buckets are %v, want the default", got)
+	}
+	if p.Float("bucket-factor") != 1.1 || p.Int("max-buckets") != 100 {
+		t.Error("bucket-factor or max-buckets is wrong")
+	}
+	if got := p.List("exclude-socket-metrics"); !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Errorf("exclude-socket-metrics are %q", got)
+	}
 }
