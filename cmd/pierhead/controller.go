@@ -77,6 +77,7 @@ type controller struct {
 	source    *kube.Source
 	publisher *publish.Publisher
 	webhook   *admission.Server // nil: there is none
+	hook      *hook             // where it is asked
 	known     map[string]bool   // problems that were logged
 	told      []model.Problem   // what changed was last told
 }
@@ -150,11 +151,13 @@ func (c *controller) run(ctx context.Context) error {
 	if err := c.connect(); err != nil {
 		return err
 	}
+	defer c.hook.close()
 	c.health.waiting, c.health.leading = c.source.Waiting, c.publisher.Leading
 	running, err := c.start(ctx, live)
 	if err != nil || running == nil {
 		return err
 	}
+	c.hook.serve(ctx, c.webhook)
 	c.health.serve(running)
 	c.log.Info("the first table is live", "routes", len(running.State().Routes))
 	published := make(chan error, 1)
@@ -214,7 +217,6 @@ func (c *controller) start(ctx, live context.Context) (*control.Control, error) 
 }
 
 func (c *controller) options() control.Options {
-	ns, _, _ := strings.Cut(c.pod, "/")
 	opt := control.Options{
 		Version: version, Source: c.source, Engine: loop.DefaultKind(), Log: c.log, AccessLog: c.out, Metrics: c.metrics(),
 		ListenAddress: netip.IPv4Unspecified(), DrainLimit: drainAtMost, Changed: c.changed,
@@ -222,8 +224,14 @@ func (c *controller) options() control.Options {
 	if hasIPv6() {
 		opt.ListenAlso = netip.IPv6Unspecified()
 	}
-	opt.Rules.Translate = translate.Options{ForeignBalancers: true, Default: &translate.Default{Namespace: ns, Flags: c.flags.Flags}}
+	opt.Rules.Translate = c.translation()
 	return opt
+}
+
+// translation says how objects are translated.
+func (c *controller) translation() translate.Options {
+	ns, _, _ := strings.Cut(c.pod, "/")
+	return translate.Options{ForeignBalancers: true, Default: &translate.Default{Namespace: ns, Flags: c.flags.Flags}}
 }
 
 // hasIPv6 tells whether this machine has IPv6 at all.

@@ -20,7 +20,8 @@ const (
 	writeRate, writeBurst = 100, 200
 )
 
-// connect makes the source and the publisher. It asks the API server nothing yet.
+// connect makes the source, the publisher and the webhook. It waits for no answer of the
+// API server.
 func (c *controller) connect() error {
 	config, err := clusterConfig(c.flags)
 	if err != nil {
@@ -34,13 +35,20 @@ func (c *controller) connect() error {
 	if err != nil {
 		return err
 	}
+	if c.hook, err = c.openWebhook(writer); err != nil {
+		return err
+	}
 	f := c.flags
 	ns, name, _ := strings.Cut(c.pod, "/")
 	c.source = kube.New(kube.Options{
 		Client: reader, Namespace: f.WatchNamespace, Others: namespaces(ns, f), Namespaces: f.WatchNamespaceSelector != "",
 		ConfigMap: f.ConfigMap, ConfigMaps: given(f.TCPServices, f.UDPServices), Secrets: given(f.DefaultSSLCertificate), ZoneOf: c.zoneOf(), Needed: needed(f), Log: c.log,
-		Seen: func(had, has kube.Object) { c.publisher.Seen(had, has) },
+		Seen:   func(had, has kube.Object) { c.publisher.Seen(had, has) },
+		Review: c.hook != nil, Followed: c.madeHere(), Follow: c.follow,
 	})
+	if c.hook != nil {
+		c.webhook = c.answers()
+	}
 	c.publisher = publish.New(publish.Options{
 		Client: writer, Objects: c.source, Pod: c.pod, Log: c.log,
 		Election: publish.Election{

@@ -2,9 +2,14 @@ package admission
 
 import (
 	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
+	"slices"
 	"testing"
+	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -30,10 +35,24 @@ func configuration(services ...string) *admissionregistrationv1.ValidatingWebhoo
 	return c
 }
 
-// TestTrust: the webhooks that lead here trust the bundle, the others stay as they are,
-// and nothing is written where nothing is to change.
+// issuerText returns an issuer of a name in PEM.
+func issuerText(t *testing.T, name string, until time.Duration) []byte {
+	t.Helper()
+	raw, _, err := issue(&x509.Certificate{Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-2 * day), NotAfter: time.Now().Add(until), IsCA: true, BasicConstraintsValid: true}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})
+}
+
+// TestTrust: the webhooks that lead here trust the bundle and whom else they trusted,
+// but none that was made here before; the others stay as they are, and nothing is
+// written where nothing is to change.
 func TestTrust(t *testing.T) {
-	client := fake.NewClientset(configuration("hook", "other", ""))
+	bundle, foreign := issuerText(t, issuerName, day), issuerText(t, "made by a job", day)
+	conf := configuration("hook", "other", "")
+	conf.Webhooks[0].ClientConfig.CABundle = slices.Concat(issuerText(t, issuerName, day), foreign, issuerText(t, "made by a job", -day))
+	client := fake.NewClientset(conf)
 	store := &APIServer{Client: client, Namespace: "system", Name: "secret", Service: "hook", Configuration: "hooks"}
 	patches := func() (all [][]byte) {
 		for _, a := range client.Actions() {
@@ -44,7 +63,7 @@ func TestTrust(t *testing.T) {
 		return all
 	}
 	for range 2 {
-		if err := store.Trust(t.Context(), []byte("bundle")); err != nil {
+		if err := store.Trust(t.Context(), bundle); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -52,8 +71,8 @@ func TestTrust(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []string{"bundle", "", "bundle"} {
-		if !bytes.Equal(got.Webhooks[i].ClientConfig.CABundle, []byte(want)) {
+	for i, want := range [][]byte{slices.Concat(bundle, foreign), nil, bundle} {
+		if !bytes.Equal(got.Webhooks[i].ClientConfig.CABundle, want) {
 			t.Errorf("webhook %d trusts %q, want %q", i, got.Webhooks[i].ClientConfig.CABundle, want)
 		}
 	}
@@ -62,7 +81,7 @@ func TestTrust(t *testing.T) {
 		t.Errorf("the patches are %s", all)
 	}
 	store.Configuration = "none"
-	if err := store.Trust(t.Context(), []byte("bundle")); err == nil {
+	if err := store.Trust(t.Context(), bundle); err == nil {
 		t.Error("a configuration that is not there is not told")
 	}
 }
@@ -95,7 +114,7 @@ func TestSecretOfTheAPIServer(t *testing.T) {
 		"forbidden": {apierrors.NewForbidden(secrets, "secret", errors.New("x")), false},
 	} {
 		client := fake.NewClientset()
-		client.PrependReactor("update", "secrets", func(ktesting.Action) (bool, runtime.Object, error) { return true, nil, c.err })
+		client.PrependReactor("patch", "secrets", func(ktesting.Action) (bool, runtime.Object, error) { return true, nil, c.err })
 		err := (&APIServer{Client: client, Namespace: "system", Name: "secret"}).Write(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "secret", ResourceVersion: "3"}})
 		if err == nil || errors.Is(err, ErrConflict) != c.want {
 			t.Errorf("%s: %v", what, err)

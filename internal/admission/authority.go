@@ -22,7 +22,8 @@ type Store interface {
 	// Write stores the Secret if it still is of the resource version given, or still is
 	// not there where that is empty; else ErrConflict.
 	Write(ctx context.Context, s *corev1.Secret) error
-	// Trust makes the webhook's configuration trust these certificates, in PEM.
+	// Trust makes the webhook's configuration trust these certificates, in PEM, and none
+	// of those that were made here before. Those of others stay.
 	Trust(ctx context.Context, bundle []byte) error
 }
 
@@ -53,7 +54,8 @@ type Authority struct {
 	pair    atomic.Pointer[tls.Certificate]
 	settled chan struct{}
 	once    sync.Once
-	said    string // the last error that was logged
+	again   chan struct{} // Look was called
+	said    string        // the last error that was logged
 }
 
 // How often the Secret is looked at: a renewal by another replica is seen long before
@@ -73,11 +75,20 @@ func NewAuthority(opt AuthorityOptions) *Authority {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Authority{opt: opt, lives: usualLives, every: lookEvery, settled: make(chan struct{})}
+	return &Authority{opt: opt, lives: usualLives, every: lookEvery, settled: make(chan struct{}), again: make(chan struct{}, 1)}
 }
 
-// Settled is closed when there is a certificate to show.
+// Settled is closed when there is a certificate to show and the API server was told to
+// trust it.
 func (a *Authority) Settled() <-chan struct{} { return a.settled }
+
+// Look makes Run look at the Secret now: it was written or deleted. It never waits.
+func (a *Authority) Look() {
+	select {
+	case a.again <- struct{}{}:
+	default:
+	}
+}
 
 // KeyPair returns the certificate of the moment.
 func (a *Authority) KeyPair(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -102,6 +113,8 @@ func (a *Authority) Run(ctx context.Context) {
 		t := time.NewTimer(next)
 		select {
 		case <-t.C:
+		case <-a.again:
+			t.Stop()
 		case <-ctx.Done():
 			t.Stop()
 		}
@@ -124,11 +137,13 @@ func (a *Authority) step(ctx context.Context) error {
 		return err
 	}
 	a.pair.Store(m.server)
-	a.once.Do(func() { close(a.settled) })
-	if len(m.trusted) == 0 {
-		return nil // somebody else's certificate, whom the configuration trusts already
+	if len(m.trusted) > 0 { // else it is somebody else's, whom the configuration trusts already
+		if err := a.opt.Store.Trust(ctx, m.bundle()); err != nil {
+			return err
+		}
 	}
-	return a.opt.Store.Trust(ctx, m.bundle())
+	a.once.Do(func() { close(a.settled) })
+	return nil
 }
 
 // agree returns what is in the Secret once it is good, whoever has written it.

@@ -176,6 +176,62 @@ func TestReplicasAgree(t *testing.T) {
 	})
 }
 
+// TestLook: a Secret that is deleted is made anew at once, by one of the replicas, and
+// the others show the new certificate at once.
+func TestLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		store := &memory{}
+		all := []*Authority{authority(store), authority(store)}
+		for _, a := range all {
+			go a.Run(ctx)
+		}
+		synctest.Wait()
+		old := store.trusted()
+		store.mu.Lock()
+		store.secret = nil
+		store.mu.Unlock()
+		for _, a := range all {
+			a.Look()
+			a.Look()
+		}
+		synctest.Wait() // no time passes
+		for i, a := range all {
+			if err := accepted(t, a, store.trusted()); err != nil {
+				t.Errorf("replica %d: %v", i+1, err)
+			}
+			if accepted(t, a, old) == nil {
+				t.Errorf("replica %d shows the old certificate", i+1)
+			}
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
+// untrusted is a Store whose configuration cannot be written.
+type untrusted struct{ *memory }
+
+func (untrusted) Trust(context.Context, []byte) error { return errors.New("forbidden") }
+
+// TestSettled: whoever waits for the certificate waits until the API server trusts it.
+func TestSettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := authority(untrusted{&memory{}})
+		if err := a.step(t.Context()); err == nil {
+			t.Error("no error")
+		}
+		select {
+		case <-a.Settled():
+			t.Error("settled, and nobody trusts it")
+		default:
+		}
+		if _, err := a.KeyPair(nil); err != nil {
+			t.Errorf("there is no certificate: %v", err)
+		}
+	})
+}
+
 // TestTrouble: while the API server does not answer the last certificate stays, and what
 // was due is made once it answers again.
 func TestTrouble(t *testing.T) {

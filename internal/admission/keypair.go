@@ -30,6 +30,9 @@ const (
 	skew = time.Hour // clocks of API servers may be behind ours
 )
 
+// issuerName is the name of all issuers that are made here.
+const issuerName = "pierhead admission CA"
+
 var usualLives = lives{issuer: 3650 * day, server: 365 * day}
 
 // material is what the Secret holds, read. Parts that cannot be read are left out.
@@ -43,15 +46,7 @@ type material struct {
 // read reads the entries of a Secret.
 func read(data map[string][]byte) material {
 	var m material
-	for rest := data[trustEntry]; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if c, err := x509.ParseCertificate(block.Bytes); err == nil {
-			m.trusted = append(m.trusted, c)
-		}
-	}
+	m.trusted = certificates(data[trustEntry])
 	if pair, err := tls.X509KeyPair(data[certEntry], data[keyEntry]); err == nil {
 		m.server = &pair
 	}
@@ -63,6 +58,31 @@ func read(data map[string][]byte) material {
 		}
 	}
 	return m
+}
+
+// certificates reads those of a text in PEM.
+func certificates(text []byte) (all []*x509.Certificate) {
+	for {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			return all
+		}
+		if c, err := x509.ParseCertificate(block.Bytes); err == nil {
+			all = append(all, c)
+		}
+	}
+}
+
+// joined adds to a bundle of ours what another one holds that was not made here and has
+// not ended.
+func joined(ours, other []byte, now time.Time) []byte {
+	m := material{trusted: certificates(ours)}
+	for _, c := range certificates(other) {
+		if c.Subject.CommonName != issuerName && now.Before(c.NotAfter) && !slices.ContainsFunc(m.trusted, c.Equal) {
+			m.trusted = append(m.trusted, c)
+		}
+	}
+	return m.bundle()
 }
 
 // due tells whether two thirds of a certificate's life are over.
@@ -148,7 +168,7 @@ func (m *material) entries() (map[string][]byte, error) {
 // newIssuer makes a certificate that issues others.
 func newIssuer(life time.Duration, now time.Time) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	template := &x509.Certificate{
-		Subject: pkix.Name{CommonName: "pierhead admission CA"}, NotBefore: now.Add(-skew), NotAfter: now.Add(life),
+		Subject: pkix.Name{CommonName: issuerName}, NotBefore: now.Add(-skew), NotAfter: now.Add(life),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	raw, key, err := issue(template, nil, nil)

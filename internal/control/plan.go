@@ -125,6 +125,12 @@ func Check(o *translate.Objects, problems []model.Problem, rules Rules) *Plan {
 	return p
 }
 
+// Compile returns what compiling a Config that is not served would find.
+func Compile(cfg *model.Config) []model.Problem {
+	_, found := Tables(&Plan{Config: cfg})
+	return found
+}
+
 // Tables compiles the tables of a Plan that is not served: for questions about it.
 func Tables(p *Plan) (map[string]*routing.Table, []model.Problem) {
 	pools := upstream.NewSet(nil)

@@ -23,6 +23,9 @@ func (s *Source) note(f *feed, key string, had, now Object) {
 		}
 		return
 	case "Secret", "ConfigMap":
+		if f.kind == "Secret" && key == s.opt.Followed && s.opt.Follow != nil {
+			s.opt.Follow()
+		}
 		s.noteContent(ref{f.kind, key}, had, now, changed)
 		return
 	}
@@ -42,10 +45,13 @@ func (s *Source) note(f *feed, key string, had, now Object) {
 // pend leaves a change for the next Load.
 func (s *Source) pend(r ref, now Object) {
 	s.pending[r] = now
+	if s.late != nil {
+		s.late[r] = now
+	}
 	s.all.tell()
 }
 
-// put changes a collection at once.
+// put changes a collection.
 func (s *Source) put(o *translate.Objects, kind, key string, now Object) {
 	if now == nil {
 		ns, name := split(key)

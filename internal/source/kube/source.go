@@ -35,10 +35,15 @@ type Options struct {
 	ZoneOf     string   // the Pod, as namespace/name, whose zone's endpoints go first; "": no zone's
 	Needed     []Needed // without which Start fails
 	Secrets    []string // whose content is read although no Ingress names them, as namespace/name
+	Review     bool     // View may be called
 	Log        *slog.Logger
 	// Seen is told of every Ingress and Service that came, went or changed, before that
 	// is live; either may be nil. It must not wait.
 	Seen func(had, has Object)
+	// Followed names a Secret, as namespace/name, and is what is told when it came, went
+	// or changed. It must not wait.
+	Followed string
+	Follow   func()
 }
 
 // Source reads the objects of an API server. Any goroutine may call its methods,
@@ -52,11 +57,13 @@ type Source struct {
 
 	// objects is what Load returned. It belongs to whoever called Load.
 	objects *translate.Objects
+	review  review // what View shows
 
 	mu        sync.RWMutex
 	endpoints *translate.Objects // Services and EndpointSlices alone, always up to date
 	changed   map[string]bool    // Services whose endpoints changed
 	pending   map[ref]Object     // changes that objects has not seen; nil: gone
+	late      map[ref]Object     // those that review has not seen; nil: nobody looks
 	refused   map[ref]error      // content that could not be read
 	wanted    map[ref]int        // how often the content of a Secret or ConfigMap is asked for
 	missing   map[ref]bool       // wanted content that must be fetched
@@ -86,6 +93,9 @@ func New(opt Options) *Source {
 		opt: opt, all: newSignal(quiet, patience), ends: newSignal(quietEndpoints, patienceEndpoints),
 		objects: translate.NewObjects(), endpoints: translate.NewObjects(),
 		changed: map[string]bool{}, pending: map[ref]Object{}, refused: map[ref]error{}, wanted: map[ref]int{}, missing: map[ref]bool{},
+	}
+	if opt.Review {
+		s.late, s.review.objects = map[ref]Object{}, translate.NewObjects()
 	}
 	if opt.ConfigMap != "" {
 		s.wanted[ref{"ConfigMap", opt.ConfigMap}] = 1
@@ -159,17 +169,11 @@ func (s *Source) Waiting() string {
 // more. The objects are the same as those of the last Load, with what has changed
 // since: they are valid until the next one.
 func (s *Source) Load() (*translate.Objects, []model.Problem) {
+	s.bringUpSome()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for r, obj := range s.pending {
-		ns, name := split(r.key)
-		if obj == nil {
-			s.objects.Remove(r.kind, ns, name)
-			continue
-		}
-		if err := s.objects.Add(obj, translate.Place{}); err != nil {
-			panic(err) // only kinds that translate reads are watched
-		}
+		s.put(s.objects, r.kind, r.key, obj)
 	}
 	clear(s.pending)
 	var problems []model.Problem

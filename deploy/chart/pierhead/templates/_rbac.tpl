@@ -74,12 +74,15 @@ Ingresses, and Events about what is wrong.
   verbs: [create]
 {{- end -}}
 
-{{- /* What it takes to keep the webhook's certificate: one Secret, and where the API server looks. */ -}}
+{{- /*
+What it takes to keep the webhook's certificate: one Secret, and where the API server looks. A
+Secret that was deleted is made by an apply, which "create" allows for one name alone.
+*/ -}}
 {{- define "pierhead.rules.certificate" -}}
 - apiGroups: [""]
   resources: [secrets]
   resourceNames: [{{ include "pierhead.webhook.secret" . }}]
-  verbs: [get, update]
+  verbs: [get, create, patch]
 {{- end -}}
 
 {{- define "pierhead.rules.bundle" -}}
