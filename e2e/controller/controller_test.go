@@ -32,11 +32,11 @@ func TestIngress(t *testing.T) {
 // class is left alone.
 func TestProblems(t *testing.T) {
 	s := kube.Space(t)
-	s.Kubectl(bed.Ingress("wrong", s.Host("wrong"), `nginx.ingress.kubernetes.io/limit-rps: "many"`), "apply", "-f", "-")
+	s.Kubectl(bed.Ingress("wrong", s.Host("wrong"), `nginx.ingress.kubernetes.io/auth-type: basic, nginx.ingress.kubernetes.io/auth-secret: nobody`), "apply", "-f", "-")
 	s.Kubectl(strings.Replace(bed.Ingress("foreign", s.Host("foreign"), ""), "ingressClassName: nginx", "ingressClassName: foreign", 1), "apply", "-f", "-")
 	s.Prints(10*time.Second, "1", "get", "events", "--field-selector", "reason=AnnotationParsingFailed,involvedObject.name=wrong", "-o", "jsonpath={.items[*].count}")
 	text := s.Kubectl("", "get", "events", "-o", "jsonpath={.items[*].message}")
-	if !strings.Contains(text, "limit-rps") || !strings.Contains(text, "many") {
+	if !strings.Contains(text, "auth-secret") || !strings.Contains(text, "nobody") {
 		t.Errorf("the Events say %q", text)
 	}
 	if got := s.Kubectl("", "get", "events", "--field-selector", "involvedObject.name=foreign", "-o", "name"); got != "" {
