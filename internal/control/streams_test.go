@@ -189,7 +189,7 @@ func TestStreams(t *testing.T) {
 func metricsOf(t testing.TB, c *Control) string {
 	t.Helper()
 	rec := httptest.NewRecorder()
-	c.Metrics().ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	c.metrics().ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
 	return rec.Body.String()
 }
 
