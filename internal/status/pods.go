@@ -3,6 +3,7 @@ package status
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,12 +24,14 @@ func siblings(ctx context.Context, client kubernetes.Interface, pod string) ([]c
 	if err != nil {
 		return nil, err
 	}
-	if len(own.Items) == 0 || len(own.Items[0].Labels) == 0 {
-		return nil, fmt.Errorf("pod %s: there is none of this name with labels", pod)
-	}
 	set := labels.Set{}
-	for k, v := range own.Items[0].Labels {
-		set[k] = v
+	for i := range own.Items {
+		if own.Items[i].Name == name {
+			maps.Copy(set, own.Items[i].Labels)
+		}
+	}
+	if len(set) == 0 {
+		return nil, fmt.Errorf("pod %s: there is none of this name with labels", pod)
 	}
 	for _, k := range revisionLabels {
 		delete(set, k)

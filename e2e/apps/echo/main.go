@@ -10,7 +10,8 @@
 //
 // With -text it answers with that text instead, but for /whoami, as an application of a few
 // lines would, and with -status with that status. With -tls-listen it listens for TLS besides, with a
-// certificate that nobody knows.
+// certificate that nobody knows. With -udp-listen it answers datagrams with the Pod's name and
+// what they hold.
 package main
 
 import (
@@ -33,6 +34,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.listen, "listen", ":8080", "`address` to listen on")
 	flag.StringVar(&o.tlsListen, "tls-listen", "", "`address` to listen on for TLS")
+	flag.StringVar(&o.udpListen, "udp-listen", "", "`address` to answer datagrams on")
 	flag.StringVar(&o.text, "text", "", "answer with this `text` instead of the request")
 	flag.IntVar(&o.status, "status", http.StatusOK, "the status of answers")
 	flag.DurationVar(&o.startDelay, "start-delay", 0, "listen only after this time")
@@ -48,7 +50,7 @@ func main() {
 
 // options are the flags.
 type options struct {
-	listen, tlsListen                        string
+	listen, tlsListen, udpListen             string
 	text                                     string
 	status                                   int
 	startDelay, readyDelay, stopDelay, drain time.Duration
@@ -88,6 +90,11 @@ func run(o *options) error {
 			return err
 		}
 		go func() { served <- server.Serve(l) }()
+	}
+	if o.udpListen != "" {
+		if err := serveUDP(o.udpListen); err != nil {
+			return err
+		}
 	}
 	if wait(stop, o.readyDelay) {
 		ready.Store(true)
