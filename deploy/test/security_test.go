@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
@@ -125,6 +126,40 @@ func checkRule(t *testing.T, o object, rule rbacv1.PolicyRule) {
 			if named && !read && len(rule.ResourceNames) != 1 {
 				t.Errorf("%s: may %s every one of %s", o, verb, resource)
 			}
+		}
+	}
+}
+
+// TestMetricsFrom: who may reach health check, metrics and state is who is named, whether
+// metrics are asked for or not; the ports of requests are open to everybody.
+func TestMetricsFrom(t *testing.T) {
+	prometheus := []any{values{"namespaceSelector": values{"matchLabels": values{"kubernetes.io/metadata.name": "monitoring"}}}}
+	for _, c := range []struct {
+		name        string
+		values      []any
+		open, named bool // the port, for all and for those
+	}{
+		{"nobody asks for metrics", nil, false, false},
+		{"metrics for all", []any{"controller.metrics.enabled", true}, true, false},
+		{"named", []any{"controller.metrics.enabled", true, "controller.networkPolicy.metricsFrom", prometheus}, false, true},
+		{"named without metrics", []any{"controller.networkPolicy.metricsFrom", prometheus}, false, true},
+	} {
+		p := find[networkingv1.NetworkPolicy](t, mustRender(t, release{values: with(append(c.values, "controller.networkPolicy.enabled", true)...)}), "NetworkPolicy", "pierhead-controller")
+		open, named, web := false, false, false
+		for _, rule := range p.Spec.Ingress {
+			for _, port := range rule.Ports {
+				switch {
+				case port.Port.IntValue() == 443:
+					web = len(rule.From) == 0
+				case port.Port.IntValue() == 10254 && len(rule.From) == 0:
+					open = true
+				case port.Port.IntValue() == 10254:
+					named = rule.From[0].NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"] == "monitoring"
+				}
+			}
+		}
+		if open != c.open || named != c.named || !web {
+			t.Errorf("%s: open %v, for those that are named %v, web %v", c.name, open, named, web)
 		}
 	}
 }
