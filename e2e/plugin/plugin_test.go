@@ -109,7 +109,7 @@ func shop(t *testing.T) (s *bed.Space, host string, der []byte) {
 	s.Kubectl("", "create", "secret", "generic", "users", "--from-literal=auth=joe:{PLAIN}hunter2")
 	s.Kubectl(bed.Ingress("shop", host, "nginx.ingress.kubernetes.io/auth-type: basic, nginx.ingress.kubernetes.io/auth-secret: users, nginx.ingress.kubernetes.io/limit-rps: \"50\"")+
 		fmt.Sprintf("  tls: [{hosts: [%s], secretName: shop-tls}]\n", host), "apply", "-f", "-")
-	s.Kubectl(bed.Ingress("wrong", s.Host("wrong"), `nginx.ingress.kubernetes.io/mirror-target: "https://test.example.com", nginx.ingress.kubernetes.io/limit-rpsx: "1"`), "apply", "-f", "-")
+	s.Kubectl(bed.Ingress("wrong", s.Host("wrong"), `nginx.ingress.kubernetes.io/enable-influxdb: "true", nginx.ingress.kubernetes.io/limit-rpsx: "1"`), "apply", "-f", "-")
 	return s, host, der
 }
 
@@ -194,12 +194,12 @@ func TestSubcommands(t *testing.T) {
 		if err != nil || strings.Contains(got.out, "hunter2") {
 			t.Fatalf("%v %s", err, got.out)
 		}
-		for _, want := range []string{"mirror-target", "limit-rpsx", `"` + ns + "/" + kube.Installed.Deployment + `"`, "Secret " + s.Name + "/users"} {
+		for _, want := range []string{"enable-influxdb", "limit-rpsx", `"` + ns + "/" + kube.Installed.Deployment + `"`, "Secret " + s.Name + "/users"} {
 			if !strings.Contains(got.out, want) {
 				t.Errorf("it does not say %q: %s%s", want, got.out, got.notes)
 			}
 		}
-		if got, err := plugin(t.Context(), config, "lint", "--strict"); err != nil || got.code != 1 || !strings.Contains(got.out, "warning  metadata.annotations[nginx.ingress.kubernetes.io/mirror-target]") {
+		if got, err := plugin(t.Context(), config, "lint", "--strict"); err != nil || got.code != 1 || !strings.Contains(got.out, "warning  metadata.annotations[nginx.ingress.kubernetes.io/enable-influxdb]") {
 			t.Errorf("%v %d\n%s%s", err, got.code, got.out, got.notes)
 		}
 	})

@@ -62,8 +62,8 @@ metadata:
   namespace: shop
   annotations:
     nginx.ingress.kubernetes.io/limit-rps: many
-    nginx.ingress.kubernetes.io/configuration-snippet: "more_set_headers \"X: y\";"
-    nginx.ingress.kubernetes.io/mirror-target: https://test.example.com$request_uri
+    nginx.ingress.kubernetes.io/enable-influxdb: "true"
+    nginx.ingress.kubernetes.io/proxy-bodysize: 8m
 spec:
   ingressClassName: nginx
   rules:
@@ -99,7 +99,7 @@ addressType: IPv4
 endpoints: [{addresses: [10.0.0.6]}, {addresses: [10.0.0.7]}]
 ports: [{name: http, port: 8080}]
 ---
-{apiVersion: v1, kind: ConfigMap, metadata: {name: pierhead-controller, namespace: pierhead}, data: {server-tokens: "true", brotli-level: "9"}}
+{apiVersion: v1, kind: ConfigMap, metadata: {name: pierhead-controller, namespace: pierhead}, data: {server-tokens: "true", keepalive: "10"}}
 ---
 {apiVersion: v1, kind: Secret, metadata: {name: users, namespace: shop}, data: {auth: am9lOntQTEFJTn1odW50ZXIyCg==}}
 ---
@@ -121,7 +121,7 @@ spec:
       - name: controller
         image: ghcr.io/pierhead/pierhead
         command: [/pierhead, controller]
-        args: [--configmap=$(POD_NAMESPACE)/pierhead-controller, --sort-backends, --enable-ssl-passthrough, --election-id=x]
+        args: [--configmap=$(POD_NAMESPACE)/pierhead-controller, --sort-backends, --election-id=x]
         env: [{name: POD_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}]
 `
 
