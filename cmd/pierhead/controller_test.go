@@ -77,12 +77,14 @@ func TestControllerRefuses(t *testing.T) {
 func TestControllerWarns(t *testing.T) {
 	t.Setenv("POD_NAME", "")
 	var log bytes.Buffer
-	err := runController(context.Background(), []string{"--sort-backends", "--enable-ssl-passthrough", "--sync-rate-limit=1"}, &bytes.Buffer{}, &log)
+	err := runController(context.Background(), []string{"--sort-backends", "--disable-node-list", "--sync-rate-limit=1"}, &bytes.Buffer{}, &log)
 	if err == nil || !strings.Contains(err.Error(), "POD_NAME") {
 		t.Errorf("the error is %v", err)
 	}
-	if !strings.Contains(log.String(), "sort-backends") {
-		t.Errorf("nothing is said of --sort-backends: %s", log.String())
+	for _, flag := range []string{"sort-backends", "disable-node-list"} {
+		if !strings.Contains(log.String(), flag) {
+			t.Errorf("nothing is said of --%s: %s", flag, log.String())
+		}
 	}
 	for _, flag := range []string{"enable-ssl-passthrough", "sync-rate-limit"} {
 		if strings.Contains(log.String(), flag) {
