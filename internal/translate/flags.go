@@ -128,7 +128,7 @@ func (r *flagReader) take(f flagInfo, known bool, v flagValue) {
 			v.value = had + "," + v.value
 		}
 		r.own[v.name] = v.value
-	case f.effect == laterFlag, f.missing && r.own != nil:
+	case f.missing && r.own != nil:
 		if v.value != f.off && v.value != "" {
 			r.tell(model.Warning, v.field, word, "the flag is not supported yet and is ignored", "")
 		}
@@ -173,7 +173,6 @@ type flagEffect uint8
 const (
 	processFlag flagEffect = iota // it is about the process around the controller
 	served                        // it says what is served
-	laterFlag                     // it asks for something that is not there yet
 	removedFlag                   // ingress-nginx has it no longer
 )
 

@@ -104,7 +104,7 @@ func FlagRows() []FlagRow {
 			continue
 		case f.ours:
 			row.State = "ours"
-		case f.effect == laterFlag, f.missing:
+		case f.missing:
 			row.State = "not yet"
 		case f.effect == served, f.honoured:
 			row.State = "served"
