@@ -19,7 +19,6 @@ func TestRefused(t *testing.T) {
 		"overlap":     {bed.Ingress("new", s.Host("taken"), ""), fmt.Sprintf(`host "%s" and path "/" is already defined in ingress %s/taken`, s.Host("taken"), s.Name)},
 		"snippet":     {bed.Ingress("new", s.Host("new"), notes+"server-snippet: return"), "Snippet directives are disabled by the Ingress administrator"},
 		"deep path":   {strings.Replace(bed.Ingress("new", s.Host("new"), ""), "path: /,", "path: /etc/passwd,", 1), "invalid object: "},
-		"deep secret": {bed.Ingress("new", s.Host("new"), "") + "  tls: [{secretName: a/var/run/secrets}]\n", "invalid object: "},
 		"strict path": {strings.Replace(bed.Ingress("new", s.Host("new"), ""), "path: /,", "path: '/a(b)',", 1), "ingress contains invalid paths: path /a(b) cannot be used with pathType Prefix"},
 		"value":       {bed.Ingress("new", s.Host("new"), notes+"limit-rps: many"), `limit-rps] = "many"`},
 	} {
