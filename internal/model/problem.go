@@ -75,6 +75,12 @@ type Problem struct {
 	Severity Severity `json:"severity"`
 }
 
+// How many bytes of its parts a problem prints.
+const (
+	longestValue = 200
+	longestText  = 1000
+)
+
 // String prints the problem on one line.
 func (p Problem) String() string {
 	var b strings.Builder
@@ -83,14 +89,14 @@ func (p Problem) String() string {
 	}
 	fmt.Fprintf(&b, "%s: %s", p.Severity, p.Origin)
 	if p.Field != "" {
-		fmt.Fprintf(&b, ": %s", p.Field)
+		b.WriteString(": " + Shorten(p.Field, longestText))
 	}
 	if p.Value != "" {
-		fmt.Fprintf(&b, " = %q", p.Value)
+		fmt.Fprintf(&b, " = %q", Shorten(p.Value, longestValue))
 	}
-	fmt.Fprintf(&b, ": %s", p.Reason)
+	b.WriteString(": " + Shorten(p.Reason, longestText))
 	if p.Remedy != "" {
-		fmt.Fprintf(&b, "; %s", p.Remedy)
+		b.WriteString("; " + Shorten(p.Remedy, longestText))
 	}
 	return b.String()
 }

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -152,7 +151,7 @@ func Message(p *model.Problem) string {
 	if p.Field != "" {
 		field := p.Field
 		if p.Value != "" {
-			field += " = " + strconv.Quote(shorten(p.Value, longestMessage/2))
+			field += " = " + strconv.Quote(model.Shorten(p.Value, longestMessage/2))
 		}
 		parts = append(parts, field)
 	}
@@ -160,18 +159,5 @@ func Message(p *model.Problem) string {
 	if p.Remedy != "" {
 		text += "; " + p.Remedy
 	}
-	return shorten(text, longestMessage)
-}
-
-// shorten cuts a text to n bytes, between letters, and says so.
-func shorten(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	const more = "…"
-	n -= len(more)
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + more
+	return model.Shorten(text, longestMessage)
 }
