@@ -25,7 +25,7 @@ type backend struct {
 
 // tell tells the owner of a reference where it leads.
 func (b *backend) tell(r *report, field, value, reason, remedy string) {
-	r.add(model.Warning, b.at(field), field, value, reason+"; requests for it are answered 503", remedy)
+	r.add(model.Warning, b.at(field), field, value, reason+"; requests for it are answered 503", "")
 }
 
 // upstreamName returns namespace-service-port.
@@ -64,7 +64,7 @@ func (b *backend) check(o *Objects, r *report, opt Options, s upstreamSettings) 
 	port := findPort(svc.value, b.port)
 	switch {
 	case svc.value.Spec.Type == corev1.ServiceTypeExternalName:
-		return b.external(r, svc, port, s)
+		return b.external(o, r, svc, port, s)
 	case port == nil:
 		b.tell(r, b.portField, b.port, fmt.Sprintf("Service %s has no port %q, it has %s", b.service, b.port, portList(svc.value)),
 			"name one of its ports")
@@ -78,8 +78,8 @@ func (b *backend) check(o *Objects, r *report, opt Options, s upstreamSettings) 
 }
 
 // external checks an ExternalName Service.
-func (b *backend) external(r *report, svc *entry[corev1.Service], p *corev1.ServicePort, s upstreamSettings) (string, uint16) {
-	name, reason := externalName(svc.value, s.external)
+func (b *backend) external(o *Objects, r *report, svc *entry[corev1.Service], p *corev1.ServicePort, s upstreamSettings) (string, uint16) {
+	name, reason := o.externalName(svc, s.external)
 	number, _ := strconv.ParseUint(b.port, 10, 16)
 	if number == 0 && p != nil {
 		number = uint64(p.Port)
@@ -99,8 +99,8 @@ func (b *backend) external(r *report, svc *entry[corev1.Service], p *corev1.Serv
 
 // externalName returns the name that an ExternalName Service stands for, or why it
 // leads nowhere.
-func externalName(svc *corev1.Service, resolved bool) (name, reason string) {
-	name = strings.ToLower(strings.TrimSuffix(svc.Spec.ExternalName, "."))
+func (o *Objects) externalName(svc *entry[corev1.Service], resolved bool) (name, reason string) {
+	name = strings.ToLower(strings.TrimSuffix(svc.value.Spec.ExternalName, "."))
 	_, isAddress := netip.ParseAddr(name)
 	switch {
 	case !resolved:
@@ -111,6 +111,8 @@ func externalName(svc *corev1.Service, resolved bool) (name, reason string) {
 		reason = "the external name is an address"
 	case len(validation.IsDNS1123Subdomain(name)) > 0:
 		reason = "the external name is no valid name"
+	default:
+		reason = o.circle(svc)
 	}
 	return name, reason
 }

@@ -89,7 +89,7 @@ func (r random) service(namespace, name string) *corev1.Service {
 		svc.Spec.Ports = append(svc.Spec.Ports, corev1.ServicePort{Name: "other", Port: 81, Protocol: pick(r, corev1.ProtocolTCP, corev1.ProtocolUDP)})
 	})
 	r.some(5, func() {
-		svc.Spec.Type, svc.Spec.ExternalName = corev1.ServiceTypeExternalName, pick(r, "localhost", "far.example.com", "10.0.0.1")
+		svc.Spec.Type, svc.Spec.ExternalName = corev1.ServiceTypeExternalName, pick(r, "localhost", "far.example.com", "10.0.0.1", "one.x.svc.cluster.local", "two.x.svc.cluster.local")
 	})
 	r.some(5, func() {
 		svc.Spec.Type, svc.Labels = corev1.ServiceTypeLoadBalancer, map[string]string{mapperLabel: "route53"}

@@ -226,7 +226,7 @@ func NoStreamEndpoints(s *model.Stream) string {
 
 // external finds where an ExternalName Service leads.
 func (e *streamEntry) external(l *streamLead, svc *entry[corev1.Service], p *corev1.ServicePort) bool {
-	name, reason := externalName(svc.value, !e.s.c.DisableExternalName)
+	name, reason := e.s.noting.externalName(svc, !e.s.c.DisableExternalName)
 	number, _ := strconv.ParseUint(l.port, 10, 16)
 	if number == 0 && p != nil {
 		number = uint64(p.Port)
