@@ -44,7 +44,9 @@ func (m *many) meta(i int) metav1.ObjectMeta {
 
 // The objects of number i, each in a version v.
 
-func (m *many) ingress(i, v int) {
+func (m *many) ingress(i, v int) { m.put(m.newIngress(i, v)) }
+
+func (m *many) newIngress(i, v int) *networkingv1.Ingress {
 	in, class, prefix := &networkingv1.Ingress{ObjectMeta: m.meta(i)}, "nginx", networkingv1.PathTypePrefix
 	in.Annotations = map[string]string{
 		"nginx.ingress.kubernetes.io/proxy-body-size": "8m", "nginx.ingress.kubernetes.io/proxy-read-timeout": fmt.Sprint(120 + v),
@@ -58,7 +60,7 @@ func (m *many) ingress(i, v int) {
 			Service: &networkingv1.IngressServiceBackend{Name: in.Name, Port: networkingv1.ServiceBackendPort{Number: 80}},
 		}}}},
 	}}}
-	m.put(in)
+	return in
 }
 
 func (m *many) service(i, v int) {

@@ -65,3 +65,12 @@ func (o *Objects) indexSlice(had, now *entry[discoveryv1.EndpointSlice]) {
 func sliceOf(e *entry[discoveryv1.EndpointSlice]) id {
 	return id{e.id.namespace, e.value.Labels[discoveryv1.LabelServiceName]}
 }
+
+// Len returns how many objects there are.
+func (o *Objects) Len() int {
+	n := len(o.ingresses) + len(o.classes) + len(o.services) + len(o.endpoints) + len(o.slices) + len(o.secrets) + len(o.configMaps) + len(o.namespaces)
+	for _, w := range o.workloads {
+		n += len(w)
+	}
+	return n
+}
