@@ -69,7 +69,7 @@ func (o *Objects) readyEndpoints(svc *entry[corev1.Service], port *corev1.Servic
 		}
 	}
 	slices.SortFunc(as, netip.AddrPort.Compare)
-	return slices.Compact(as)
+	return slices.Clone(slices.Compact(as)) // it stays as long as the endpoints do
 }
 
 // addressesOf returns the ready addresses of one slice: those that are not said to be

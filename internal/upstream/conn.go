@@ -68,7 +68,7 @@ func (c *Conn) Put() {
 		c.Discard()
 		return
 	}
-	c.endpoint.slots[c.loop.Index()].inFlight.Add(-1)
+	c.endpoint.slot(c.loop).inFlight.Add(-1)
 	c.Release()
 	c.stream.SetWriteDeadline(time.Time{})
 	c.stream.SetReadDeadline(time.Time{})
@@ -92,7 +92,7 @@ func (c *Conn) Discard() {
 		return
 	}
 	c.state = ended
-	c.endpoint.slots[c.loop.Index()].inFlight.Add(-1)
+	c.endpoint.slot(c.loop).inFlight.Add(-1)
 	c.Close()
 }
 
@@ -131,7 +131,7 @@ func newKeeper(loops int, k KeepAlive) *keeper {
 func (c *Conn) link() {
 	i := c.loop.Index()
 	c.state = waiting
-	s := &c.endpoint.slots[i]
+	s := c.endpoint.slot(c.loop)
 	if c.below = s.top; c.below != nil {
 		c.below.above = c
 	}
@@ -152,7 +152,7 @@ func (c *Conn) link() {
 func (c *Conn) unlink() {
 	i := c.loop.Index()
 	c.state = ended // until begin
-	s := &c.endpoint.slots[i]
+	s := c.endpoint.slot(c.loop)
 	if c.above != nil {
 		c.above.below = c.below
 	} else {

@@ -18,8 +18,8 @@ type Endpoint struct {
 	tls    *tls.Config // nil: plain
 	digest string      // its key in sticky mode "persistent"
 	keep   *keeper
-	gone   atomic.Bool // it left its pool: no connection is kept any more
-	slots  []slot      // by Loop.Index
+	gone   atomic.Bool            // it left its pool: no connection is kept any more
+	slots  []atomic.Pointer[slot] // by Loop.Index; nil: that loop had no use for it yet
 }
 
 // slot is what one loop has of an endpoint. The connections are that loop's alone; the
@@ -35,7 +35,19 @@ type slot struct {
 }
 
 func newEndpoint(addr netip.AddrPort, cfg *tls.Config, keep *keeper) *Endpoint {
-	return &Endpoint{addr: addr, tls: cfg, keep: keep, slots: make([]slot, len(keep.shelves))}
+	return &Endpoint{addr: addr, tls: cfg, keep: keep, slots: make([]atomic.Pointer[slot], len(keep.shelves))}
+}
+
+// slot returns what this loop has of the endpoint. Most endpoints of a large cluster
+// are not in use on most loops, so it is made when that is first asked for.
+func (e *Endpoint) slot(l *loop.Loop) *slot {
+	at := &e.slots[l.Index()]
+	s := at.Load()
+	if s == nil {
+		s = &slot{}
+		at.Store(s)
+	}
+	return s
 }
 
 // Addr returns the endpoint's address.
@@ -44,7 +56,7 @@ func (e *Endpoint) Addr() netip.AddrPort { return e.addr }
 // Conn returns a connection for one request: the youngest that waits on this loop, or a
 // new one. It must be given back by Put or Discard. Errors are *exchange.Error.
 func (e *Endpoint) Conn(l *loop.Loop, fwd *exchange.Forward) (*Conn, error) {
-	s := &e.slots[l.Index()]
+	s := e.slot(l)
 	for c := s.top; c != nil; c = s.top {
 		c.unlink()
 		if !c.fit(l.Now()) {
@@ -63,7 +75,7 @@ func (e *Endpoint) Conn(l *loop.Loop, fwd *exchange.Forward) (*Conn, error) {
 // Dial is Conn without the connections that wait: for another try after one of them
 // turned out to be dead.
 func (e *Endpoint) Dial(l *loop.Loop, fwd *exchange.Forward) (*Conn, error) {
-	s := &e.slots[l.Index()]
+	s := e.slot(l)
 	s.inFlight.Add(1)
 	stream, err := e.open(l, fwd.ConnectTimeout)
 	s.inFlight.Add(-1)
@@ -103,13 +115,13 @@ func (e *Endpoint) open(l *loop.Loop, timeout time.Duration) (loop.Stream, error
 }
 
 // Fail counts a failure that the user of a connection saw.
-func (e *Endpoint) Fail(l *loop.Loop) { e.slots[l.Index()].failures.Add(1) }
+func (e *Endpoint) Fail(l *loop.Loop) { e.slot(l).failures.Add(1) }
 
 // retire closes the connections that wait, and lets none wait any more.
 func (e *Endpoint) retire(loops []*loop.Loop) {
 	e.gone.Store(true)
 	for _, l := range loops {
-		if s := &e.slots[l.Index()]; s.waiting.Load() > 0 {
+		if s := e.slots[l.Index()].Load(); s != nil && s.waiting.Load() > 0 {
 			l.Post(s.closeAll)
 		}
 	}
@@ -127,7 +139,10 @@ func (s *slot) closeAll() {
 func (e *Endpoint) status() EndpointStatus {
 	st := EndpointStatus{Addr: e.addr}
 	for i := range e.slots {
-		s := &e.slots[i]
+		s := e.slots[i].Load()
+		if s == nil {
+			continue
+		}
 		st.InFlight += s.inFlight.Load()
 		st.Idle += s.waiting.Load()
 		st.Requests += s.requests.Load()

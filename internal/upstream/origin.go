@@ -77,7 +77,7 @@ func forgetOldest(m map[originKey]*origin, l *loop.Loop) {
 // leave is retire for an endpoint that one loop alone has.
 func (e *Endpoint) leave(l *loop.Loop) {
 	e.gone.Store(true)
-	e.slots[l.Index()].closeAll()
+	e.slot(l).closeAll()
 }
 
 // conn returns a connection to one of the server's addresses; with fresh it is a new
