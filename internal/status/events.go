@@ -25,6 +25,7 @@ const (
 	eventBurst      = 200
 	repeatEvent     = 50 * time.Minute
 	longestMessage  = 1000 // bytes; the API server takes 1024
+	mostOfOne       = 20   // about one object
 	mostHandled     = 1000 // Ingresses that wait for their Sync event
 )
 
@@ -61,7 +62,8 @@ type events struct {
 	close    func()
 	limit    flowcontrol.RateLimiter
 	told     map[string]time.Time // problems, by text
-	known    map[string]bool      // Ingresses that were ours the last time
+	last     []model.Problem      // those that tell was last called with
+	looked   time.Time            // when it last went through all of them; zero: not yet to the end
 }
 
 func newEvents(ctx context.Context, opt Options) *events {
@@ -72,33 +74,39 @@ func newEvents(ctx context.Context, opt Options) *events {
 		opt: opt, close: cancel,
 		recorder: b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "pierhead"}),
 		limit:    flowcontrol.NewTokenBucketRateLimiter(cmp.Or(opt.eventsPerSecond, eventsPerSecond), eventBurst),
-		told:     map[string]time.Time{}, known: map[string]bool{},
+		told:     map[string]time.Time{},
 	}
 }
 
-// sync tells the owners of Ingresses of ours that a change of theirs was seen.
-func (e *events) sync(hs []handled, ours []string) {
-	now := make(map[string]bool, len(ours))
-	for _, key := range ours {
-		now[key] = true
-	}
+// sync tells the owners of Ingresses that were or are ours that a change of theirs was
+// seen.
+func (e *events) sync(hs []handled, were, are map[string]bool) {
 	for i := range hs {
 		key := hs[i].ref.Namespace + "/" + hs[i].ref.Name
-		if (now[key] || e.known[key]) && e.limit.TryAccept() {
+		if (are[key] || were[key]) && e.limit.TryAccept() {
 			e.recorder.Event(&hs[i].ref, corev1.EventTypeNormal, "Sync", "Scheduled for sync")
 		}
 	}
-	e.known = now
 }
+
+// tellAgain is how often problems that are the same are gone through.
+const tellAgain = time.Minute
 
 // tell makes an Event of every problem that is new, and tells whether some must wait.
 func (e *events) tell(problems []model.Problem) (again bool) {
-	there := map[string]bool{}
-	for i := range problems {
-		p := &problems[i]
-		if p.Severity < model.Warning {
-			continue
+	if model.Identical(problems, e.last) && time.Since(e.looked) < tellAgain {
+		return false
+	}
+	defer func() {
+		e.last, e.looked = problems, time.Now()
+		if again {
+			e.looked = time.Time{}
 		}
+	}()
+	there := map[string]bool{}
+	brief := model.Brief(problems, mostOfOne)
+	for i := range brief {
+		p := &brief[i]
 		ref := e.reference(p.Origin)
 		if ref == nil {
 			continue

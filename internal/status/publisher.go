@@ -49,6 +49,7 @@ type Publisher struct {
 
 	failed map[string]bool // Ingresses whose status could not be written; the leader's own
 	nodes  nodes           // likewise
+	last   complied        // likewise
 
 	mu       sync.Mutex
 	leading  bool
@@ -56,6 +57,15 @@ type Publisher struct {
 	ours     []string           // Ingresses, as namespace/name
 	problems []model.Problem
 	handled  []handled
+	seen     map[string]bool // Ingresses that changed since the last look; nil: all are looked at
+}
+
+// complied is what the last look brought everything up to: the next one looks only at
+// what has changed since.
+type complied struct {
+	ours  []string
+	known map[string]bool // ours
+	want  []Address
 }
 
 // New returns a Publisher that is not running.
@@ -89,6 +99,16 @@ func (p *Publisher) Seen(had, has metav1.Object) {
 		}
 	case *networkingv1.Ingress, nil:
 		p.handle(had, has)
+		p.note(has)
+	}
+}
+
+// note remembers an Ingress for the next look.
+func (p *Publisher) note(has metav1.Object) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.seen != nil && has != nil {
+		p.seen[has.GetNamespace()+"/"+has.GetName()] = true
 	}
 }
 
@@ -143,6 +163,7 @@ func (p *Publisher) lead(ctx context.Context) {
 	defer events.close()
 	every := time.NewTicker(max(p.opt.Interval, time.Second))
 	defer every.Stop()
+	p.all()
 	retry := failedFirst
 	for {
 		var soon <-chan time.Time
@@ -162,6 +183,7 @@ func (p *Publisher) lead(ctx context.Context) {
 			p.rest(ctx)
 		case <-soon:
 		case <-every.C:
+			p.all()
 		case done := <-p.end:
 			p.clear(ctx)
 			close(done)
@@ -200,13 +222,24 @@ const (
 // turn.
 const writesAtATime = 100
 
+// all has the next look go through all Ingresses.
+func (p *Publisher) all() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen = nil
+}
+
 // look brings statuses and Events up to date.
 func (p *Publisher) look(ctx context.Context, e *events) outcome {
 	p.mu.Lock()
-	ours, problems, handled := p.ours, p.problems, p.handled
-	p.handled = nil
+	ours, problems, handled, seen := p.ours, p.problems, p.handled, p.seen
+	p.handled, p.seen = nil, map[string]bool{}
 	p.mu.Unlock()
-	e.sync(handled, ours)
+	last := p.last
+	if last.known == nil || !model.Identical(ours, last.ours) {
+		p.last.ours, p.last.known = ours, setOf(ours)
+	}
+	e.sync(handled, last.known, p.last.known)
 	result := complete
 	if e.tell(problems) {
 		result = more
@@ -218,11 +251,25 @@ func (p *Publisher) look(ctx context.Context, e *events) outcome {
 	if !ok {
 		return result
 	}
-	changes := p.failedLast(Plan(p.live(ours), want))
+	keys := ours
+	if seen != nil && model.Identical(ours, last.ours) && slices.EqualFunc(want, last.want, equal) {
+		keys = keys[:0:0]
+		for key := range seen {
+			if p.last.known[key] {
+				keys = append(keys, key)
+			}
+		}
+		slices.Sort(keys)
+	}
+	p.last.want = want
+	changes := p.failedLast(Plan(p.live(keys), want))
 	now := changes[:min(len(changes), writesAtATime)]
 	left, away := apply(ctx, p.opt.Client, p.opt.Log, now)
 	for _, key := range left {
 		p.failed[key] = true
+	}
+	if len(left) > 0 || len(now) < len(changes) {
+		p.all() // what is left must be found again
 	}
 	switch {
 	case away, len(left) > 0 && len(now) == len(changes):
@@ -232,6 +279,14 @@ func (p *Publisher) look(ctx context.Context, e *events) outcome {
 	}
 	clear(p.failed)
 	return result
+}
+
+func setOf(keys []string) map[string]bool {
+	set := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		set[key] = true
+	}
+	return set
 }
 
 // failedLast puts changes that failed before behind the others, so that they hold
