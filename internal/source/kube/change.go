@@ -1,10 +1,13 @@
 package kube
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 
+	"github.com/pierhead/pierhead/internal/model"
 	"github.com/pierhead/pierhead/internal/translate"
 )
 
@@ -19,6 +22,7 @@ func (s *Source) note(f *feed, key string, had, now Object) {
 	case "EndpointSlice":
 		if changed {
 			s.noteEndpoints(serviceOf(had), serviceOf(now))
+			s.noteSlice(key, now)
 			s.put(s.endpoints, f.kind, key, now)
 		}
 		return
@@ -40,6 +44,22 @@ func (s *Source) note(f *feed, key string, had, now Object) {
 		s.refer(ingressReferences(had), ingressReferences(now))
 	}
 	s.pend(ref{f.kind, key}, now)
+}
+
+// noteSlice keeps what is wrong with an EndpointSlice. Whoever loads is told when that
+// changes, and of no other change of endpoints.
+func (s *Source) noteSlice(key string, now Object) {
+	had, has := s.slices[key], []model.Problem(nil)
+	if es, ok := now.(*discoveryv1.EndpointSlice); ok {
+		has = translate.SliceProblems(es)
+	}
+	if slices.Equal(had, has) {
+		return
+	}
+	if s.slices[key] = has; len(has) == 0 {
+		delete(s.slices, key)
+	}
+	s.all.tell()
 }
 
 // pend leaves a change for the next Load.

@@ -74,7 +74,10 @@ func (s *Source) unwant(r ref) {
 // holder returns the feed that has an object of this name, and the object.
 func (s *Source) holder(r ref) (*feed, Object) {
 	for _, f := range s.feeds {
-		if obj := f.have[r.key]; f.kind == r.kind && obj != nil {
+		if f.kind != r.kind {
+			continue
+		}
+		if obj := f.have[r.key]; obj != nil {
 			return f, obj
 		}
 	}

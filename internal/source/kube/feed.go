@@ -95,6 +95,9 @@ func (f *feed) asked(ctx context.Context, err error) {
 	s := f.source
 	s.mu.Lock()
 	was := f.err
+	if apierrors.IsForbidden(err) && apierrors.IsForbidden(was) {
+		err = was // to list and to watch are refused in turn, in other words
+	}
 	f.err = err
 	if err != nil && was == nil {
 		f.since = time.Now()

@@ -37,7 +37,9 @@ func TestSoak(t *testing.T) {
 			case "Service":
 				obj = service(name("v"))
 			case "EndpointSlice":
-				obj = slice(name("e"), name("v"), "", "10.0.0.1")
+				es := slice(name("e"), name("v"), "", "10.0.0.1")
+				es.Ports[0].Port = new(int32(r.IntN(3)))
+				obj = es
 			case "Secret":
 				obj = &corev1.Secret{ObjectMeta: meta(name("s")), Data: map[string][]byte{"auth": fmt.Append(nil, step)}}
 			case "ConfigMap":
@@ -82,7 +84,7 @@ func TestSoak(t *testing.T) {
 				t.Errorf("%d objects of kind %s are kept", len(f.have), f.kind)
 			}
 		}
-		if len(s.wanted) != 2 || len(s.pending)+len(s.missing)+len(s.refused)+len(s.changed)+len(problems) > 0 {
+		if len(s.wanted) != 2 || len(s.pending)+len(s.missing)+len(s.refused)+len(s.changed)+len(s.slices)+len(problems) > 0 {
 			t.Errorf("wanted %v, pending %v, missing %v, refused %v, changed %v, problems %v", s.wanted, s.pending, s.missing, s.refused, s.changed, problems)
 		}
 		if n, m := o.Len(), s.endpoints.Len(); n+m > 0 {

@@ -68,6 +68,8 @@ type Source struct {
 	wanted    map[ref]int        // how often the content of a Secret or ConfigMap is asked for
 	missing   map[ref]bool       // wanted content that must be fetched
 	noZone    error              // why the zone of ZoneOf is not known
+
+	slices map[string][]model.Problem // of EndpointSlices
 }
 
 // ref names an object of any kind.
@@ -92,7 +94,7 @@ func New(opt Options) *Source {
 	s := &Source{
 		opt: opt, all: newSignal(quiet, patience), ends: newSignal(quietEndpoints, patienceEndpoints),
 		objects: translate.NewObjects(), endpoints: translate.NewObjects(),
-		changed: map[string]bool{}, pending: map[ref]Object{}, refused: map[ref]error{}, wanted: map[ref]int{}, missing: map[ref]bool{},
+		changed: map[string]bool{}, pending: map[ref]Object{}, refused: map[ref]error{}, wanted: map[ref]int{}, missing: map[ref]bool{}, slices: map[string][]model.Problem{},
 	}
 	if opt.Review {
 		s.late, s.review.objects = map[ref]Object{}, translate.NewObjects()
@@ -139,6 +141,11 @@ func (s *Source) Start(ctx context.Context) error {
 		}
 	}
 	s.findZone(ctx)
+	s.mu.Lock()
+	clear(s.changed) // whoever asks for endpoints from now on gets those of the moment
+	s.mu.Unlock()
+	s.ends.forget()
+	s.opt.Log.Info("everything has been read")
 	return s.checkNeeded(ctx)
 }
 
@@ -182,6 +189,9 @@ func (s *Source) Load() (*translate.Objects, []model.Problem) {
 		problems = append(problems, model.Problem{
 			Origin: r.origin(), Reason: "it cannot be read: " + err.Error(), Remedy: "let the ServiceAccount list and watch it", Severity: model.Error,
 		})
+	}
+	for _, of := range s.slices {
+		problems = append(problems, of...)
 	}
 	for _, f := range s.feeds {
 		if p := f.problem(); p != nil {
@@ -236,10 +246,8 @@ func (s *Source) Endpoints(ups []model.Upstream) []model.EndpointSet {
 func (s *Source) find(r ref) Object {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, f := range s.feeds {
-		if obj := f.have[r.key]; f.kind == r.kind && obj != nil {
-			return obj
-		}
+	if _, obj := s.holder(r); obj != nil {
+		return obj
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -357,6 +358,33 @@ func TestNamespace(t *testing.T) {
 		}
 		if cm, _ := b.find(ref{"ConfigMap", "b/settings"}).(*corev1.ConfigMap); cm == nil || cm.Data["k"] != "v" {
 			t.Errorf("the settings are %v", cm)
+		}
+	})
+}
+
+// TestSliceProblems: what is wrong with endpoints is told once, and no more when it is
+// right again.
+func TestSliceProblems(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, Options{}, class(), ingress("one"), slice("x", "app", "1", "10.0.0.1"))
+		defer b.end()
+		told := func() (n int) {
+			_, problems := b.Load()
+			for _, p := range problems {
+				if p.Origin.Kind == "EndpointSlice" && p.Origin.Name == "x" {
+					n++
+				}
+			}
+			return n
+		}
+		for i, port := range []int32{0, 0, 8080} {
+			es := slice("x", "app", fmt.Sprint(i+2), fmt.Sprintf("10.0.1.%d", i))
+			es.Ports[0].Port = &port
+			b.must(b.client.DiscoveryV1().EndpointSlices("a").Update(t.Context(), es, metav1.UpdateOptions{}))
+			b.settle()
+			if want := []struct{ told, problems int }{{1, 1}, {1, 1}, {2, 0}}[i]; b.told != want.told || told() != want.problems {
+				t.Errorf("port %d: told %d times, %d problems, want %v", port, b.told, told(), want)
+			}
 		}
 	})
 }
