@@ -78,6 +78,7 @@ type controller struct {
 	publisher *publish.Publisher
 	webhook   *admission.Server // nil: there is none
 	hook      *hook             // where it is asked
+	live      bool              // the first table is
 	known     map[string]bool   // problems that were logged
 	told      []model.Problem   // what changed was last told
 }
@@ -105,6 +106,9 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 		return errors.New("controller: POD_NAME and POD_NAMESPACE are not both set; give them to the container by fieldRef")
 	}
 	c.pod = ns + "/" + name
+	c.log.Info("Pierhead starts", "version", version, "pod", c.pod)
+	boundGarbage()
+	boundMemory(c.log, os.DirFS(cgroup))
 	if c.flags.Int("v") == 0 {
 		klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // we say ourselves what matters, once
 	} else {
@@ -159,7 +163,6 @@ func (c *controller) run(ctx context.Context) error {
 	}
 	c.hook.serve(ctx, c.webhook)
 	c.health.serve(running)
-	c.log.Info("the first table is live", "routes", len(running.State().Routes))
 	published := make(chan error, 1)
 	publishing, unpublish := context.WithCancel(live)
 	defer unpublish()
@@ -243,20 +246,24 @@ func hasIPv6() bool {
 	return err == nil
 }
 
+// mostLogged is how many problems of one object the log says.
+const mostLogged = 20
+
 // changed tells of a change that was applied: the log what is newly wrong, the
 // publisher what it should tell owners.
 func (c *controller) changed(running *control.Control) {
-	problems := running.Problems()
-	c.publisher.Tell(running.Ingresses(), problems)
+	ingresses, problems := running.Ingresses(), running.Problems()
+	if !c.live {
+		c.live = true
+		c.log.Info("the first table is live", "ingresses", len(ingresses), "problems", len(problems))
+	}
+	c.publisher.Tell(ingresses, problems)
 	if model.Identical(problems, c.told) {
 		return
 	}
 	c.told = problems
 	now := map[string]bool{}
-	for _, p := range problems {
-		if p.Severity == model.Info {
-			continue
-		}
+	for _, p := range model.Brief(problems, mostLogged) {
 		text := p.String()
 		if now[text] = true; !c.known[text] {
 			c.log.Warn(text)
