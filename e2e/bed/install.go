@@ -56,7 +56,7 @@ func (in Installation) install(ctx context.Context, c *cluster.Cluster) error {
 	if in.image == "" {
 		return nil // the tests do it themselves
 	}
-	if err := c.Build(ctx, in.image, Repository, "./cmd/pierhead", in.program); err != nil {
+	if err := in.build(ctx, c); err != nil {
 		return err
 	}
 	if _, err := c.RunKubectl(ctx, in.manifest, append([]string{"apply"}, in.apply...)...); err != nil {
@@ -70,6 +70,13 @@ func (in Installation) install(ctx context.Context, c *cluster.Cluster) error {
 	}
 	return nil
 }
+
+func (in Installation) build(ctx context.Context, c *cluster.Cluster) error {
+	return c.Build(ctx, in.image, Repository, "./cmd/pierhead", in.program)
+}
+
+// Rebuild compiles the controller again, for the Pods that start from now on.
+func (b *Bed) Rebuild(ctx context.Context) error { return b.Installed.build(ctx, b.Cluster) }
 
 // Host returns the name of the controller's Service inside of the cluster.
 func (in Installation) Host() string { return in.Service + "." + in.Namespace + ".svc.cluster.local" }

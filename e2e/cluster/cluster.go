@@ -38,6 +38,7 @@ type Cluster struct {
 	forwarder *forwarder
 	config    *rest.Config
 	client    kubernetes.Interface
+	agent     *node.Agent
 	stop      context.CancelFunc
 	parts     sync.WaitGroup
 	once      sync.Once
@@ -114,7 +115,7 @@ func (c *Cluster) startParts(sandbox string) error {
 		return err
 	}
 	f.Start(ctx.Done())
-	agent := &node.Agent{Client: c.client, Name: NodeName, In: c.Namespace, Bridge: c.bridge, DNS: dnsAddr.Addr(), API: serviceAPI, Images: c.Images,
+	c.agent = &node.Agent{Client: c.client, Name: NodeName, In: c.Namespace, Bridge: c.bridge, DNS: dnsAddr.Addr(), API: serviceAPI, Images: c.Images,
 		Sandbox: sandbox, Dir: filepath.Join(c.Dir, "pods"), Logs: filepath.Join(c.Dir, "logs", "pods"), Log: c.log}
 	part := func(name string, run func(context.Context) error) {
 		c.parts.Go(func() {
@@ -127,8 +128,8 @@ func (c *Cluster) startParts(sandbox string) error {
 	if err := table.Wait(ctx); err != nil {
 		return err
 	}
-	part("node agent", agent.Run)
-	part("logs of Pods", func(ctx context.Context) error { return agent.ServeLogs(ctx, c.keys.serving) })
+	part("node agent", c.agent.Run)
+	part("logs of Pods", func(ctx context.Context) error { return c.agent.ServeLogs(ctx, c.keys.serving) })
 	part("services", (&service.Proxy{Table: table, In: c.Namespace, Node: c.bridge.Gateway, Balancers: c.options.Balancers, Log: c.log}).Run)
 	part("cluster DNS", (&service.DNS{Table: table, In: c.Namespace, Addr: dnsAddr}).Run)
 	if c.options.Balancers.IsValid() {

@@ -106,9 +106,16 @@ func (t *Table) endpoints(namespace, name, port string, all bool) ([]endpoint, e
 	return leaving, nil
 }
 
-// fronts returns where the ports of a Service are to be reached, besides its DNS name.
+// otherProxy is the label of a Service that is not for kube-proxy.
+const otherProxy = "service.kubernetes.io/service-proxy-name"
+
+// fronts returns where the ports of a Service are to be reached, besides its DNS name:
+// nowhere where another proxy than the node's is asked for.
 func fronts(s *corev1.Service, node netip.Addr, balancers netip.Prefix) map[netip.AddrPort]corev1.ServicePort {
 	out := map[netip.AddrPort]corev1.ServicePort{}
+	if s.Labels[otherProxy] != "" {
+		return out
+	}
 	var addrs []netip.Addr
 	for _, ip := range s.Spec.ClusterIPs {
 		if a, err := netip.ParseAddr(ip); err == nil { // "None" is not

@@ -98,6 +98,9 @@ func TestFronts(t *testing.T) {
 	s.Spec.ClusterIPs = []string{corev1.ClusterIPNone}
 	delete(want, "10.96.0.7:80")
 	check()
+	s.Labels = map[string]string{otherProxy: "mesh"}
+	clear(want)
+	check()
 }
 
 func TestNames(t *testing.T) {
