@@ -5,6 +5,7 @@
 # make bench     our proxy and Go's ReverseProxy side by side, CPU per request
 # make update    rewrites the generated parts of docs/ and the golden files
 # make build     bin/pierhead
+# make bench-scale  Pierhead in a cluster of 10,000 Ingresses: bench/results/scale.md (Linux, root; 15 minutes on two idle cores)
 # make cluster   a real Kubernetes control plane for kubectl, without containers (Linux, root; e2e/README.md)
 # make e2e       the tests that need one
 # make deploy-test  the Helm chart, the manifests and the image
@@ -15,6 +16,7 @@ GO       ?= go
 FUZZTIME ?= 20s
 
 .PHONY: deploy-test image chart
+.PHONY: bench-scale
 .PHONY: test unit race fuzz bench update build tools check cross arm64 demo cluster e2e
 
 test: tools check unit race cross arm64 demo deploy-test e2e
@@ -52,6 +54,10 @@ fuzz:
 
 bench:
 	$(GO) run ./bench
+
+bench-scale:
+	@mkdir -p bench/results
+	$(GO) -C e2e/scale run . -o ../../bench/results/scale.md
 
 update:
 	$(GO) test ./cmd/pierhead ./internal/control ./internal/exchange ./internal/kubectl ./internal/policy ./internal/translate -update
