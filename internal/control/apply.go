@@ -81,7 +81,7 @@ func newEndpoints(last, now []model.EndpointSet) []model.EndpointSet {
 		for len(last) > 0 && last[0].Upstream < s.Upstream {
 			last = last[1:]
 		}
-		if len(last) == 0 || last[0].Upstream != s.Upstream || !model.Identical(last[0].Endpoints, s.Endpoints) {
+		if len(last) == 0 || last[0].Upstream != s.Upstream || !model.Identical(last[0].Endpoints, s.Endpoints) || !model.Identical(last[0].Draining, s.Draining) {
 			changed = append(changed, s)
 		}
 	}

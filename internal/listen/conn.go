@@ -40,10 +40,7 @@ func (sk *socket) accept(raw *loop.Conn) {
 		Peer: raw.RemoteAddr(), Client: raw.RemoteAddr(), Local: raw.LocalAddr(),
 		ServerPort: o.port, Serial: serials.Add(1), UseProxy: o.ProxyProtocol, ListenerTLS: o.TLS,
 	}
-	if !sk.enter(k) {
-		raw.Close()
-		return
-	}
+	sk.enter(k)
 	served := false
 	defer func() {
 		if !served { // an error, or a panic

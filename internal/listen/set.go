@@ -52,6 +52,10 @@ const retryAfter = time.Second
 // Set is the listeners of a process. Its methods may be called by any goroutine,
 // but not by code that runs on a loop.
 type Set struct {
+	// Linger is how long connections without a request are waited for when they are to
+	// end: a request may be on its way. It is set before the first Apply; 0 is not at all.
+	Linger time.Duration
+
 	engine *loop.Engine
 	loops  []loopConns // by index
 	counts counts
@@ -60,7 +64,8 @@ type Set struct {
 	sockets  map[string]*socket
 	failed   map[string]failed
 	retry    *time.Timer
-	draining atomic.Bool
+	stopped  bool          // nothing is opened any more
+	draining atomic.Bool   // and no connection comes any more
 	empty    chan struct{} // closed when the last connection has gone, once draining
 	once     sync.Once
 }
@@ -117,6 +122,7 @@ func (s *Set) Apply(desired []Listener) []Failure {
 // open opens a listener or changes the one of its name.
 func (s *Set) open(d Listener) {
 	o := newOptions(d, s.engine.Loops())
+	o.http1.Linger = s.Linger
 	old := s.sockets[d.Name]
 	if old != nil && old.options.Load().Bind == d.Bind {
 		old.options.Store(o)
@@ -152,7 +158,7 @@ func (s *Set) Failures() []Failure {
 }
 
 func (s *Set) retryLater() {
-	if len(s.failed) > 0 && s.retry == nil && !s.draining.Load() {
+	if len(s.failed) > 0 && s.retry == nil && !s.stopped {
 		s.retry = time.AfterFunc(retryAfter, s.tryAgain)
 	}
 }
@@ -161,7 +167,7 @@ func (s *Set) tryAgain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.retry = nil
-	if s.draining.Load() {
+	if s.stopped {
 		return
 	}
 	again := s.failed
@@ -182,23 +188,13 @@ func (s *Set) Addr(name string) (netip.AddrPort, bool) {
 	return netip.AddrPort{}, false
 }
 
-// Drain stops accepting and ends every connection as soon as no request is in it.
-// When ctx is done, or the longest DrainTimeout of the listeners has passed, it
-// closes what is left and returns the context's error.
+// Drain stops accepting and ends every connection as soon as no request is in it; those
+// that the system had accepted for us are served before. When ctx is done, or the
+// longest DrainTimeout of the listeners has passed, it closes what is left and returns
+// the context's error.
 func (s *Set) Drain(ctx context.Context) error {
-	s.mu.Lock()
+	longest := s.stopAccepting()
 	s.draining.Store(true)
-	var longest time.Duration
-	for _, k := range s.sockets {
-		longest = max(longest, k.options.Load().Settings.DrainTimeout)
-		k.listener.Close()
-	}
-	clear(s.sockets)
-	clear(s.failed)
-	if s.retry != nil {
-		s.retry.Stop()
-	}
-	s.mu.Unlock()
 	if longest > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, longest)
@@ -215,6 +211,26 @@ func (s *Set) Drain(ctx context.Context) error {
 		s.each((*conn).close)
 		return ctx.Err()
 	}
+}
+
+// stopAccepting closes the listeners and returns the longest time that their connections
+// may take to end. Every connection that was accepted is in the set then.
+func (s *Set) stopAccepting() (longest time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	for _, k := range s.sockets {
+		longest = max(longest, k.options.Load().Settings.DrainTimeout)
+		k.closed.Store(true)
+		k.listener.Close()
+	}
+	clear(s.sockets)
+	clear(s.failed)
+	if s.retry != nil {
+		s.retry.Stop()
+	}
+	s.engine.Round()
+	return longest
 }
 
 func (s *Set) isEmpty() { s.once.Do(func() { close(s.empty) }) }

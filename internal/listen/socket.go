@@ -15,6 +15,7 @@ import (
 type socket struct {
 	set      *Set
 	listener *loop.Listener
+	closed   atomic.Bool // what comes now is ended after one answer
 	options  atomic.Pointer[options]
 	http1    func() *http1.Limits
 	http2    func() *http2.Limits
@@ -72,16 +73,14 @@ func (o *options) trusted(a netip.Addr) bool {
 	return false
 }
 
-// enter adds a connection to those of its loop, unless the set is draining.
-func (k *socket) enter(c *conn) bool {
+// enter adds a connection to those of its loop. One that comes when its socket is
+// closed already, out of the system's queue, gets one answer.
+func (k *socket) enter(c *conn) {
 	s := k.set
 	s.counts.accepted.Add(1)
-	if s.draining.Load() {
-		return false
-	}
+	c.draining = k.closed.Load()
 	s.counts.active.Add(1)
 	s.loops[c.raw.Loop().Index()].open[c] = struct{}{}
-	return true
 }
 
 // leave removes a connection that is over.
@@ -95,6 +94,7 @@ func (k *socket) leave(c *conn) {
 
 // close stops accepting and ends the connections that are open.
 func (k *socket) close() {
+	k.closed.Store(true)
 	k.listener.Close()
 	k.set.each(func(c *conn) {
 		if c.socket == k {

@@ -39,6 +39,8 @@ type Engine struct {
 	mu     sync.Mutex
 	open   map[*Listener]struct{}
 	closed bool
+
+	heritage Heritage // nil: none
 }
 
 // New starts n loops of a kind; with n = 0 one for each processor that Go uses.

@@ -26,23 +26,16 @@ const batch = 16
 const backlog = 4096 // cut down by net.core.somaxconn
 
 func listenEpoll(e *Engine, ln *Listener, addr netip.AddrPort) error {
-	fd, err := newSocket(addr.Addr())
+	fd, err := openSocket(addr)
+	if err == unix.EADDRINUSE && e.heritage != nil {
+		if left, ok := e.heritage.Take(addr); ok {
+			fd, err = left, unix.SetNonblock(left, true)
+		}
+	}
 	if err != nil {
 		return err
 	}
-	if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err == nil && addr.Addr().Is6() {
-		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
-	}
-	if err == nil {
-		err = unix.Bind(fd, sockaddr(addr))
-	}
-	if err == nil {
-		err = unix.Listen(fd, backlog)
-	}
-	var at unix.Sockaddr
-	if err == nil {
-		at, err = unix.Getsockname(fd)
-	}
+	at, err := unix.Getsockname(fd)
 	if err != nil {
 		unix.Close(fd)
 		return err
@@ -55,6 +48,28 @@ func listenEpoll(e *Engine, ln *Listener, addr netip.AddrPort) error {
 		l.post(job{kind: jobRun, f: func() { p.join(s) }})
 	}
 	return nil
+}
+
+// openSocket makes a socket that listens.
+func openSocket(addr netip.AddrPort) (int, error) {
+	fd, err := newSocket(addr.Addr())
+	if err != nil {
+		return -1, err
+	}
+	if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err == nil && addr.Addr().Is6() {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+	}
+	if err == nil {
+		err = unix.Bind(fd, sockaddr(addr))
+	}
+	if err == nil {
+		err = unix.Listen(fd, backlog)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
 // join starts to accept on this loop.
@@ -87,11 +102,29 @@ func (p *epoll) rest(s *socketSource) {
 
 // part ends accepting on this loop. The last loop closes the socket: its number
 // may not be used again while another loop could still accept from it.
+//
+// A socket that another process goes on with has the loops accept once more: the system
+// may have told of a connection here, and tells nobody else.
 func (p *epoll) part(s *socketSource) {
 	if i := slices.Index(p.sources, s); i >= 0 {
 		p.sources = slices.Delete(p.sources, i, i+1)
 		control(p.fd, unix.EPOLL_CTL_DEL, s.fd, 0, 0)
+		s.takeQueue()
 		s.leave()
+	}
+}
+
+// takeQueue accepts who stands in the queue.
+func (s *socketSource) takeQueue() {
+	for range backlog {
+		fd, addr, e := accept(s.fd)
+		switch e {
+		case 0:
+			s.listener.engine.Next().driver.(*epoll).adopt(s.listener, fd, addr)
+		case syscall.ENOBUFS, syscall.ENOMEM:
+		default:
+			return
+		}
 	}
 }
 
@@ -108,19 +141,14 @@ func (p *epoll) stop() {
 }
 
 // close serves whoever stands in the queue, ends the listening and has the loops
-// let go of the socket.
+// let go of the socket. What another process goes on with is not ended.
 func (s *socketSource) close() error {
 	s.closing.Store(true)
-	for range backlog {
-		fd, addr, e := accept(s.fd)
-		if e == syscall.EAGAIN || e == syscall.EINVAL || e == syscall.EMFILE || e == syscall.ENFILE {
-			break
-		}
-		if e == 0 {
-			s.listener.engine.Next().driver.(*epoll).adopt(s.listener, fd, addr)
-		}
+	s.takeQueue()
+	var err error
+	if h := s.listener.engine.heritage; h == nil || !h.Left(s.listener.addr) {
+		err = unix.Shutdown(s.fd, unix.SHUT_RD) // frees the port at once
 	}
-	err := unix.Shutdown(s.fd, unix.SHUT_RD) // frees the port at once
 	for _, l := range s.listener.engine.loops {
 		p := l.driver.(*epoll)
 		l.post(job{kind: jobRun, f: func() { p.part(s) }})

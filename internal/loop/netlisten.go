@@ -4,13 +4,15 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 )
 
 // netSource is a listening socket of package net with a goroutine that accepts.
 type netSource struct {
-	ln   *net.TCPListener
-	done chan struct{}
+	ln    *net.TCPListener
+	done  chan struct{} // closed by close
+	ended chan struct{} // closed when nothing is accepted any more
 }
 
 func listenNet(e *Engine, ln *Listener, addr netip.AddrPort) error {
@@ -23,7 +25,7 @@ func listenNet(e *Engine, ln *Listener, addr netip.AddrPort) error {
 	if err != nil {
 		return plain(err)
 	}
-	s := &netSource{ln: nl.(*net.TCPListener), done: make(chan struct{})}
+	s := &netSource{ln: nl.(*net.TCPListener), done: make(chan struct{}), ended: make(chan struct{})}
 	ln.addr, ln.source = netAddr(nl.Addr()), s
 	e.away.Add(1)
 	go s.accept(e, ln)
@@ -33,9 +35,10 @@ func listenNet(e *Engine, ln *Listener, addr netip.AddrPort) error {
 // accept gives every connection to the loop that has the fewest.
 func (s *netSource) accept(e *Engine, ln *Listener) {
 	defer e.away.Done()
+	defer close(s.ended)
 	for {
 		nc, err := s.ln.Accept()
-		if errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 			return
 		}
 		to := e.leastLoaded(e.Next())
@@ -57,7 +60,13 @@ func (s *netSource) accept(e *Engine, ln *Listener) {
 	}
 }
 
+// close serves whoever stands in the queue and ends the listening.
 func (s *netSource) close() error {
 	close(s.done)
+	s.ln.SetDeadline(time.Now().Add(queueWait))
+	<-s.ended
 	return s.ln.Close()
 }
+
+// queueWait is how long close accepts what stands in the queue.
+const queueWait = 5 * time.Millisecond

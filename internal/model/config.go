@@ -189,6 +189,7 @@ type Sticky struct {
 type EndpointSet struct {
 	Upstream  string
 	Endpoints []netip.AddrPort // sorted, without duplicates
+	Draining  []netip.AddrPort // likewise; they end, and serve the sessions that are bound to them until then
 }
 
 // Certificate is a key pair. Key material is printed nowhere: MarshalJSON leaves it

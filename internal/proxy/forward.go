@@ -89,7 +89,7 @@ func (t *trip) try(f *exchange.Forward, r *retries) outcome {
 	if o.kind.Source() == exchange.Upstream {
 		e.Fail(l)
 	}
-	if o.stale {
+	if o.stale && !e.Gone() {
 		r.dead = e
 	}
 	rec.Err, rec.Total = o.kind, l.Now().Sub(begin)

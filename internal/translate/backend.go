@@ -70,7 +70,7 @@ func (b *backend) check(o *Objects, r *report, opt Options, s upstreamSettings) 
 			"name one of its ports")
 	case port.Protocol != "" && port.Protocol != corev1.ProtocolTCP:
 		b.tell(r, b.portField, b.port, fmt.Sprintf("the port of Service %s is %s", b.service, port.Protocol), "name a TCP port")
-	case opt.Standalone && len(o.ready(b.service, b.port, s.service)) == 0:
+	case opt.Standalone && o.addresses(b.service, b.port, s.service).none():
 		b.tell(r, b.nameField, b.service.name, fmt.Sprintf("Service %s has no ready endpoints", b.service),
 			"add Endpoints or an EndpointSlice for it")
 	}

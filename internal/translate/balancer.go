@@ -252,7 +252,7 @@ func (b *balancer) upstream(p *corev1.ServicePort, field string) string {
 		})
 	}
 	b.m.used.call(b.m.upstream(name))
-	if b.standalone && len(b.o.ready(b.svc.id, ref.port, false)) == 0 {
+	if b.standalone && b.o.addresses(b.svc.id, ref.port, false).none() {
 		b.warn(field, fmt.Sprint(p.Port), "the port leads nowhere: the Service selects no controller and has no ready endpoints",
 			"add Endpoints or an EndpointSlice for it")
 	}

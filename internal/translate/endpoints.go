@@ -11,8 +11,11 @@ import (
 	"github.com/pierhead/pierhead/internal/model"
 )
 
-// Endpoints returns the ready endpoints of each upstream of the Config, also where
-// there are none. Names of ExternalName Services are resolved elsewhere.
+// Endpoints returns the endpoints of each upstream of the Config, also where there are
+// none. Names of ExternalName Services are resolved elsewhere.
+//
+// Those that are ready count, or where none is, those that still serve while they
+// terminate, as kube-proxy has it. Beside ready ones, these drain.
 func Endpoints(o *Objects, cfg *model.Config) []model.EndpointSet {
 	sets := make([]model.EndpointSet, 0, len(cfg.Upstreams))
 	for i := range cfg.Upstreams {
@@ -26,57 +29,78 @@ func (o *Objects) endpointsOf(u *model.Upstream) model.EndpointSet {
 	switch {
 	case u.External != "":
 	case isStream(u.Protocol):
-		s.Endpoints = o.readyStream(id{u.Namespace, u.Service}, u.Port, corev1.Protocol(u.Protocol))
+		s.Endpoints, s.Draining = o.streamAddresses(id{u.Namespace, u.Service}, u.Port, corev1.Protocol(u.Protocol)).choose()
 	default:
-		s.Endpoints = o.ready(id{u.Namespace, u.Service}, u.Port, u.ServiceIP)
+		s.Endpoints, s.Draining = o.addresses(id{u.Namespace, u.Service}, u.Port, u.ServiceIP).choose()
 	}
 	return s
 }
 
-// ready returns the addresses of a Service port, sorted and each once: its endpoints',
-// unless the address of the Service is wanted and there is one.
-func (o *Objects) ready(service id, portName string, serviceIP bool) []netip.AddrPort {
+// addresses are where a Service port leads.
+type addresses struct{ ready, leaving []netip.AddrPort }
+
+// none reports whether it leads nowhere.
+func (a addresses) none() bool { return len(a.ready)+len(a.leaving) == 0 }
+
+// choose returns those that requests go to, and those that drain beside them; both
+// sorted, and each address once: two slices may know it, one of them from yesterday.
+func (a addresses) choose() (endpoints, draining []netip.AddrPort) {
+	for _, list := range [2]*[]netip.AddrPort{&a.ready, &a.leaving} {
+		slices.SortFunc(*list, netip.AddrPort.Compare)
+		*list = slices.Clone(slices.Compact(*list)) // they stay as long as the endpoints do
+	}
+	if len(a.ready) == 0 {
+		return a.leaving, nil
+	}
+	return a.ready, slices.DeleteFunc(a.leaving, func(l netip.AddrPort) bool {
+		_, found := slices.BinarySearchFunc(a.ready, l, netip.AddrPort.Compare)
+		return found
+	})
+}
+
+// addresses returns those of a Service port: its endpoints', unless the address of the
+// Service is wanted and there is one.
+func (o *Objects) addresses(service id, portName string, serviceIP bool) (a addresses) {
 	svc := o.service(service)
 	if svc == nil || svc.value.Spec.Type == corev1.ServiceTypeExternalName {
-		return nil
+		return a
 	}
 	port := findPort(svc.value, portName)
 	if port == nil || (port.Protocol != "" && port.Protocol != corev1.ProtocolTCP) {
-		return nil
+		return a
 	}
 	if serviceIP && isAddress(svc.value.Spec.ClusterIP) {
-		return appendAddr(nil, svc.value.Spec.ClusterIP, []int32{port.Port})
+		a.ready = appendAddr(nil, svc.value.Spec.ClusterIP, []int32{port.Port})
+		return a
 	}
-	return o.readyEndpoints(svc, port)
+	return o.endpointAddresses(svc, port)
 }
 
-// readyEndpoints returns the addresses of the endpoints of a Service port, sorted and
-// each once. Endpoints objects count when there is no EndpointSlice.
-func (o *Objects) readyEndpoints(svc *entry[corev1.Service], port *corev1.ServicePort) []netip.AddrPort {
+// endpointAddresses returns those of the endpoints of a Service port. Endpoints objects
+// count when there is no EndpointSlice.
+func (o *Objects) endpointAddresses(svc *entry[corev1.Service], port *corev1.ServicePort) (a addresses) {
 	service := svc.id
 	o.note(ofSlice, service)
 	own := o.ofService[service]
-	var as []netip.AddrPort
 	for _, s := range o.inZone(svc.value, own) {
-		as = append(as, addressesOf(s, port)...)
+		a.add(s, port)
 	}
 	if len(own) == 0 {
 		o.note(ofEndpoints, service)
 	}
 	if e := o.endpoints[service]; e != nil && len(own) == 0 {
 		for _, subset := range e.value.Subsets {
-			as = append(as, ofSubset(subset, port)...)
+			a.ready = append(a.ready, ofSubset(subset, port)...)
 		}
 	}
-	slices.SortFunc(as, netip.AddrPort.Compare)
-	return slices.Clone(slices.Compact(as)) // it stays as long as the endpoints do
+	return a
 }
 
-// addressesOf returns the ready addresses of one slice: those that are not said to be
-// unready.
-func addressesOf(s *discoveryv1.EndpointSlice, port *corev1.ServicePort) []netip.AddrPort {
+// add adds the addresses of one slice. Ready is what is not said to be unready, also what
+// terminates: so it is where a Service publishes addresses that are not ready.
+func (a *addresses) add(s *discoveryv1.EndpointSlice, port *corev1.ServicePort) {
 	if s.AddressType == discoveryv1.AddressTypeFQDN {
-		return nil
+		return
 	}
 	var numbers []int32
 	for _, p := range s.Ports {
@@ -87,17 +111,20 @@ func addressesOf(s *discoveryv1.EndpointSlice, port *corev1.ServicePort) []netip
 	if len(s.Ports) == 0 {
 		numbers = append(numbers, numericTarget(port))
 	}
-	var as []netip.AddrPort
 	for _, e := range s.Endpoints {
-		if e.Conditions.Ready != nil && !*e.Conditions.Ready {
-			continue
+		to := &a.ready
+		if c := &e.Conditions; c.Ready != nil && !*c.Ready {
+			if to = &a.leaving; !isTrue(c.Serving) || !isTrue(c.Terminating) {
+				continue
+			}
 		}
 		for _, text := range e.Addresses {
-			as = appendAddr(as, text, numbers)
+			*to = appendAddr(*to, text, numbers)
 		}
 	}
-	return as
 }
+
+func isTrue(b *bool) bool { return b != nil && *b }
 
 // targetOf returns the number that one port of a slice gives for a Service port: its
 // own when the names agree, else the Service's numeric target, else 0.

@@ -38,7 +38,7 @@ func (m *EndpointMemo) Endpoints(o *Objects, cfg *model.Config) []model.Endpoint
 		}
 		sets[i] = noting.endpointsOf(&ups[i])
 		made[i], changed = noting.noted(), true
-		if j < len(m.ups) && m.ups[j].Name == ups[i].Name && slices.Equal(m.sets[j].Endpoints, sets[i].Endpoints) {
+		if j < len(m.ups) && m.ups[j].Name == ups[i].Name && slices.Equal(m.sets[j].Endpoints, sets[i].Endpoints) && slices.Equal(m.sets[j].Draining, sets[i].Draining) {
 			sets[i] = m.sets[j]
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -213,7 +212,7 @@ func (e *streamEntry) find(l *streamLead, service id) bool {
 		e.refuse(fmt.Sprintf("Service %s has no %s port %q, it has %s", service, e.protocol, l.port, portList(svc.value)), "name one of its ports")
 		return false
 	}
-	if e.s.m.opt.Standalone && len(o.readyStream(service, l.port, protocol)) == 0 {
+	if e.s.m.opt.Standalone && o.streamAddresses(service, l.port, protocol).none() {
 		e.warn(NoStreamEndpoints(&l.Stream), "add Endpoints or an EndpointSlice for it")
 	}
 	return true
@@ -258,15 +257,15 @@ func sameProtocol(a, b corev1.Protocol) bool {
 	return cmp.Or(a, corev1.ProtocolTCP) == cmp.Or(b, corev1.ProtocolTCP)
 }
 
-// readyStream returns the addresses of a Service port that streams lead to.
-func (o *Objects) readyStream(service id, port string, protocol corev1.Protocol) []netip.AddrPort {
+// streamAddresses returns the addresses of a Service port that streams lead to.
+func (o *Objects) streamAddresses(service id, port string, protocol corev1.Protocol) addresses {
 	svc := o.service(service)
 	if svc == nil || svc.value.Spec.Type == corev1.ServiceTypeExternalName {
-		return nil
+		return addresses{}
 	}
 	p := streamPort(svc.value, port, protocol)
 	if p == nil {
-		return nil
+		return addresses{}
 	}
-	return o.readyEndpoints(svc, p)
+	return o.endpointAddresses(svc, p)
 }

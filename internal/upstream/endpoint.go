@@ -53,6 +53,9 @@ func (e *Endpoint) slot(l *loop.Loop) *slot {
 // Addr returns the endpoint's address.
 func (e *Endpoint) Addr() netip.AddrPort { return e.addr }
 
+// Gone reports whether the endpoint left its pool.
+func (e *Endpoint) Gone() bool { return e.gone.Load() }
+
 // Conn returns a connection for one request: the youngest that waits on this loop, or a
 // new one. It must be given back by Put or Discard. Errors are *exchange.Error.
 func (e *Endpoint) Conn(l *loop.Loop, fwd *exchange.Forward) (*Conn, error) {

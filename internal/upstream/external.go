@@ -183,14 +183,14 @@ func (e *external) look() error {
 		if errors.As(err, &dns) && !dns.IsNotFound {
 			return err
 		}
-		e.pool.setEndpoints(nil)
+		e.pool.setEndpoints(nil, nil)
 		return err
 	}
 	eps := make([]netip.AddrPort, len(addrs))
 	for i, a := range addrs {
 		eps[i] = netip.AddrPortFrom(a, e.port)
 	}
-	e.pool.setEndpoints(eps)
+	e.pool.setEndpoints(eps, nil)
 	return nil
 }
 

@@ -33,8 +33,9 @@ type Pool struct {
 type view struct {
 	sticky    *model.Sticky
 	endpoints []*Endpoint
-	ring      ring                 // of sticky mode "balanced"
-	digests   map[string]*Endpoint // of sticky mode "persistent"
+	draining  []*Endpoint          // of sticky pools: for the sessions that are there already
+	ring      ring                 // of sticky mode "balanced", with those that drain
+	digests   map[string]*Endpoint // of sticky mode "persistent", likewise
 }
 
 // newPool makes a pool without endpoints.
@@ -95,47 +96,57 @@ func (p *Pool) setSticky(s *model.Sticky) {
 	if v.sticky == s || v.sticky != nil && s != nil && *v.sticky == *s {
 		return
 	}
-	p.store(s, v.endpoints)
+	p.store(s, v.endpoints, v.draining)
 }
 
-// setEndpoints replaces the endpoints; those that stay keep their connections.
-func (p *Pool) setEndpoints(addrs []netip.AddrPort) {
+// setEndpoints replaces the endpoints; those that stay keep their connections. One that
+// drains is kept where sessions are bound to it.
+func (p *Pool) setEndpoints(addrs, draining []netip.AddrPort) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	v := p.view.Load()
-	if slices.EqualFunc(v.endpoints, addrs, func(e *Endpoint, a netip.AddrPort) bool { return e.addr == a }) {
+	if v.sticky == nil {
+		draining = nil
+	}
+	at := func(e *Endpoint, a netip.AddrPort) bool { return e.addr == a }
+	if slices.EqualFunc(v.endpoints, addrs, at) && slices.EqualFunc(v.draining, draining, at) {
 		return
 	}
-	old := make(map[netip.AddrPort]*Endpoint, len(v.endpoints))
-	for _, e := range v.endpoints {
-		old[e.addr] = e
-	}
-	list := make([]*Endpoint, 0, len(addrs))
-	for _, a := range addrs {
-		e := old[a]
-		if e == nil {
-			e = newEndpoint(a, p.tls, p.set.keep)
+	old := make(map[netip.AddrPort]*Endpoint, len(v.endpoints)+len(v.draining))
+	for _, list := range [2][]*Endpoint{v.endpoints, v.draining} {
+		for _, e := range list {
+			old[e.addr] = e
 		}
-		delete(old, a)
-		list = append(list, e)
 	}
-	p.store(v.sticky, list)
+	list := make([]*Endpoint, 0, len(addrs)+len(draining))
+	for _, as := range [2][]netip.AddrPort{addrs, draining} {
+		for _, a := range as {
+			e := old[a]
+			if e == nil {
+				e = newEndpoint(a, p.tls, p.set.keep)
+			}
+			delete(old, a)
+			list = append(list, e)
+		}
+	}
+	p.store(v.sticky, list[:len(addrs):len(addrs)], list[len(addrs):])
 	for _, e := range old {
 		e.retire(p.set.loops)
 	}
 }
 
 // store makes a new view. The caller holds mu.
-func (p *Pool) store(s *model.Sticky, endpoints []*Endpoint) {
-	v := &view{sticky: s, endpoints: endpoints}
+func (p *Pool) store(s *model.Sticky, endpoints, draining []*Endpoint) {
+	v := &view{sticky: s, endpoints: endpoints, draining: draining}
+	all := slices.Concat(endpoints, draining)
 	if s != nil && s.Mode == "persistent" {
-		v.digests = make(map[string]*Endpoint, len(endpoints))
-		for _, e := range endpoints {
+		v.digests = make(map[string]*Endpoint, len(all))
+		for _, e := range all {
 			e.digest = digest(p.name, e.addr)
 			v.digests[e.digest] = e
 		}
 	} else if s != nil {
-		v.ring = newRing(endpoints)
+		v.ring = newRing(all)
 	}
 	p.view.Store(v)
 }
@@ -148,7 +159,8 @@ func (p *Pool) retire() {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, e := range p.view.Load().endpoints {
+	v := p.view.Load()
+	for _, e := range slices.Concat(v.endpoints, v.draining) {
 		e.retire(p.set.loops)
 	}
 }

@@ -243,3 +243,53 @@ func BenchmarkPick(b *testing.B) {
 		})
 	}
 }
+
+// An endpoint that drains keeps the sessions that are bound to it until it does not
+// answer any more, and gets no new ones; without sessions it is gone at once.
+func TestDrainingEndpoints(t *testing.T) {
+	all := addrs(1, 3)
+	leaving := all[2]
+	drain := func(s *Set) {
+		s.SetEndpoints([]model.EndpointSet{{Upstream: "app", Endpoints: all[:2], Draining: all[2:]}})
+	}
+	for _, mode := range []string{"balanced", "persistent"} {
+		s, p := poolOf(t, &model.Sticky{Mode: mode}, all)
+		keys := map[string]netip.AddrPort{}
+		for range 200 {
+			x := &exchange.Exchange{}
+			addr := p.Pick(x).Addr()
+			keys[x.Affinity.Picked] = addr
+		}
+		drain(s)
+		for key, was := range keys {
+			x := &exchange.Exchange{Affinity: exchange.Affinity{Key: key}}
+			if got := p.Pick(x).Addr(); got != was || x.Affinity.Fresh {
+				t.Fatalf("%s: the session at %s moved to %s", mode, was, got)
+			}
+			if was != leaving {
+				continue
+			}
+			x.Upstream.Tries = append(x.Upstream.Tries, exchange.Try{Addr: leaving})
+			if got := p.Pick(x).Addr(); got == leaving || !x.Affinity.Fresh || x.Affinity.Picked == key {
+				t.Fatalf("%s: after a failure there the session at the draining endpoint goes to %s, %+v", mode, got, x.Affinity)
+			}
+		}
+		for range 200 {
+			if got := p.Pick(&exchange.Exchange{}).Addr(); got == leaving {
+				t.Fatalf("%s: a new session goes to the draining endpoint", mode)
+			}
+		}
+		e := p.view.Load().draining[0]
+		if give(s, all[:2]); !e.Gone() || e.Addr() != leaving {
+			t.Errorf("%s: the endpoint that drained is kept when it is gone", mode)
+		}
+	}
+	s, p := poolOf(t, nil, all)
+	e := p.view.Load().endpoints[2]
+	if drain(s); !e.Gone() || len(p.view.Load().draining) != 0 {
+		t.Error("without sessions a draining endpoint is kept")
+	}
+	if drain(s); p.Snapshot().Endpoints[0].Addr != all[0] || len(p.Snapshot().Endpoints) != 2 {
+		t.Errorf("endpoints are %v", p.Snapshot().Endpoints)
+	}
+}

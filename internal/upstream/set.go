@@ -6,7 +6,6 @@
 package upstream
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
@@ -34,9 +33,9 @@ type Set struct {
 
 	mu      sync.RWMutex
 	pools   map[string]*Pool
-	version uint64                      // changes when another pool, or none, has a name
-	turn    uint64                      // counts Apply
-	given   map[string][]netip.AddrPort // the last endpoints given for a name, with or without a pool
+	version uint64                       // changes when another pool, or none, has a name
+	turn    uint64                       // counts Apply
+	given   map[string]model.EndpointSet // the last endpoints given for a name, with or without a pool
 }
 
 // NewSet returns an empty set whose connections live on these loops, which are all
@@ -47,7 +46,7 @@ func NewSet(loops []*loop.Loop) *Set {
 		loops: loops,
 		keep:  newKeeper(len(loops), DefaultKeepAlive),
 		pools: map[string]*Pool{},
-		given: map[string][]netip.AddrPort{},
+		given: map[string]model.EndpointSet{},
 	}
 	if len(loops) > 0 {
 		s.resolver = systemResolver
@@ -107,7 +106,8 @@ func (s *Set) apply(up *model.Upstream) {
 		}
 		p = newPool(s, up)
 		if p.external == nil {
-			p.setEndpoints(s.given[up.Name])
+			e := s.given[up.Name]
+			p.setEndpoints(e.Endpoints, e.Draining)
 		}
 		s.pools[up.Name] = p
 		s.version++
@@ -122,9 +122,9 @@ func (s *Set) SetEndpoints(sets []model.EndpointSet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range sets {
-		s.given[e.Upstream] = e.Endpoints
+		s.given[e.Upstream] = e
 		if p := s.pools[e.Upstream]; p != nil && p.external == nil {
-			p.setEndpoints(e.Endpoints)
+			p.setEndpoints(e.Endpoints, e.Draining)
 		}
 	}
 }

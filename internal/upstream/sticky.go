@@ -14,11 +14,12 @@ import (
 
 // pickSticky chooses by the key of the client's cookie, and tells in x.Affinity what
 // the cookie has to be. A client without a key, or whose endpoint is gone, gets a new
-// one, away from what x tried already.
+// one, away from what x tried already. An endpoint that drains keeps its sessions for as
+// long as it answers, and gets no new one.
 func (p *Pool) pickSticky(v *view, x *exchange.Exchange) *Endpoint {
 	a := &x.Affinity
 	if a.Key != "" {
-		if e := v.find(a.Key); e != nil {
+		if e := v.find(a.Key); e != nil && !(v.drains(e) && tried(x, e)) {
 			a.Picked, a.Fresh = a.Key, false
 			return e
 		}
@@ -33,13 +34,18 @@ func (p *Pool) pickSticky(v *view, x *exchange.Exchange) *Endpoint {
 	var e *Endpoint
 	for range attempts {
 		b := appendKey(x.Bytes())
-		if e = v.ring.find(hashBytes(b)); !tried(x, e) {
+		if e = v.ring.find(hashBytes(b)); !tried(x, e) && !v.drains(e) {
 			a.Picked = x.Text(b)
 			return e
 		}
 		a.Picked = ""
 	}
 	return p.keyFor(v, x, e)
+}
+
+// drains reports whether e is about to end.
+func (v *view) drains(e *Endpoint) bool {
+	return len(v.draining) > 0 && slices.Contains(v.draining, e)
 }
 
 // keyFor answers when every new key led to an endpoint that was tried already, last:

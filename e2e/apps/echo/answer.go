@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/net/websocket"
@@ -89,8 +91,17 @@ func file(w http.ResponseWriter, r *http.Request) {
 	w.Write(text)
 }
 
-// echoMessages sends back every message of a WebSocket.
-func echoMessages(c *websocket.Conn) {
+// sockets are the WebSockets that are open.
+type sockets struct {
+	stop context.Context
+	open sync.WaitGroup
+}
+
+// echo sends back every message of a WebSocket. After stop it closes it behind the next
+// one, when the client waits for nothing: with status 1001, "going away".
+func (s *sockets) echo(c *websocket.Conn) {
+	s.open.Add(1)
+	defer s.open.Done()
 	name := ""
 	if c.Request().FormValue("name") != "" {
 		name, _ = os.Hostname()
@@ -104,5 +115,22 @@ func echoMessages(c *websocket.Conn) {
 		if websocket.Message.Send(c, name+message) != nil {
 			return
 		}
+		if s.stop.Err() != nil {
+			c.WriteClose(1001)
+			return
+		}
+	}
+}
+
+// wait returns when all are closed, or ctx is done.
+func (s *sockets) wait(ctx context.Context) {
+	all := make(chan struct{})
+	go func() {
+		s.open.Wait()
+		close(all)
+	}()
+	select {
+	case <-all:
+	case <-ctx.Done():
 	}
 }

@@ -6,7 +6,8 @@
 //	/healthz     200 once it is ready, 503 after SIGTERM
 //	/env         its environment
 //	/file/PATH   a file of its file system
-//	/ws          echoes WebSocket messages, each with the Pod's name before it on ?name=1
+//	/ws          echoes WebSocket messages, each with the Pod's name before it on ?name=1;
+//	             after SIGTERM the connection is closed behind the next one
 //
 // With -text it answers with that text instead, but for /whoami, as an application of a few
 // lines would, and with -status with that status. With -tls-listen it listens for TLS besides, with a
@@ -73,7 +74,8 @@ func run(o *options) error {
 			http.Error(w, "not ready", http.StatusServiceUnavailable)
 		}
 	})
-	mux.Handle("/ws", websocket.Server{Handler: echoMessages}) // no look at the origin: any client is welcome
+	ws := &sockets{stop: stop}
+	mux.Handle("/ws", websocket.Server{Handler: ws.echo}) // no look at the origin: any client is welcome
 	mux.HandleFunc("/env", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, strings.Join(os.Environ(), "\n")) })
 	mux.HandleFunc("/file/{path...}", file)
 	mux.HandleFunc("/", o.answer)
@@ -109,7 +111,9 @@ func run(o *options) error {
 	time.Sleep(o.stopDelay)
 	ctx, end := context.WithTimeout(context.Background(), o.drain)
 	defer end()
-	return server.Shutdown(ctx)
+	err = server.Shutdown(ctx)
+	ws.wait(ctx)
+	return err
 }
 
 // wait returns false when ctx was done first.

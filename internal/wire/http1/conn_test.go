@@ -166,6 +166,39 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// A drained connection waits a moment for a request that is on its way, also when it is
+// its first: the answer says that it is the last.
+func TestDrainLingers(t *testing.T) {
+	eachKind(t, func(t *testing.T, kind loop.Kind) {
+		sc := newScript()
+		limits := DefaultLimits
+		limits.Linger = time.Minute
+		sc.cfg.Limits = func() *Limits { return &limits }
+		s := serve(t, kind, sc)
+		for _, first := range []bool{true, false} {
+			c, r := s.dial()
+			conn := <-s.conns
+			if !first {
+				send(t, c, "GET / HTTP/1.1\nHost: a\n\n")
+				expect(t, r, ok)
+			}
+			s.waitParked(conn)
+			onLoop(t, s.loop, conn.Drain)
+			send(t, c, "GET / HTTP/1.1\nHost: a\n\n")
+			expect(t, r, okClose)
+			expectEnd(t, r)
+			<-s.over
+		}
+		_, r := s.dial()
+		conn := <-s.conns
+		s.waitParked(conn)
+		limits.Linger = 10 * time.Millisecond
+		onLoop(t, s.loop, conn.Drain)
+		expectEnd(t, r)
+		<-s.over
+	})
+}
+
 // TestLinger holds that an answer reaches a client that is still sending.
 func TestLinger(t *testing.T) {
 	eachKind(t, func(t *testing.T, kind loop.Kind) {

@@ -29,6 +29,7 @@ type Limits struct {
 	KeepAlive     time.Duration // how long a connection may idle; 0 closes it after each answer
 	SendTimeout   time.Duration // in which the client must take something of what is sent; 0 is none
 	Requests      int           // on one connection; 0 is no bound
+	Linger        time.Duration // how long Drain waits for a last request; 0 closes an idle connection at once
 	Underscores   bool          // pass fields whose names hold "_"
 	InvalidNames  bool          // pass fields whose names are no letters, digits and "-", but are tokens
 }

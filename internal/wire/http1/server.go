@@ -88,15 +88,33 @@ func (c *ServerConn) Stream() loop.Stream { return c.s }
 // Requests returns how many requests have come, the current one included.
 func (c *ServerConn) Requests() int64 { return c.requests }
 
-// Drain closes the connection: now when no request is in it, else after the answer
-// to the one in hand, which then says so.
+// Drain closes the connection after the answer to the request in hand, which then says
+// so. When there is none, a request may be on its way: Limits.Linger waits for it, and
+// its answer is the last one.
 func (c *ServerConn) Drain() {
+	if c.draining {
+		return
+	}
 	c.draining = true
 	if c.parked {
 		c.parked = false
 		c.s.OnReadable(nil, nil)
-		c.close()
+		c.park()
 	}
+}
+
+// park leaves the connection until its next request comes.
+func (c *ServerConn) park() {
+	if c.draining {
+		linger := c.limits().Linger
+		if linger <= 0 {
+			c.close()
+			return
+		}
+		c.deadline(linger)
+	}
+	c.parked = true
+	c.s.OnReadable(resume, c)
 }
 
 func (c *ServerConn) limits() *Limits {
@@ -131,12 +149,8 @@ func (c *ServerConn) run(happened bool) {
 			return
 		}
 	}
-	if whole = true; c.draining {
-		c.close()
-		return
-	}
-	c.parked = true
-	c.s.OnReadable(resume, c)
+	whole = true
+	c.park()
 }
 
 func resume(arg any) {
