@@ -189,6 +189,7 @@ func (c *controller) run(ctx context.Context) error {
 const (
 	cleanupLimit = 10 * time.Second // for the statuses at the end
 	drainAtMost  = time.Hour        // worker-shutdown-timeout of the ConfigMap says less
+	lingerFor    = 5 * time.Second  // for one more request on connections without any
 )
 
 // pause waits as many seconds as a flag says.
@@ -222,7 +223,7 @@ func (c *controller) start(ctx, live context.Context) (*control.Control, error) 
 func (c *controller) options() control.Options {
 	opt := control.Options{
 		Version: version, Source: c.source, Engine: loop.DefaultKind(), Log: c.log, AccessLog: c.out, Metrics: c.metrics(),
-		ListenAddress: netip.IPv4Unspecified(), DrainLimit: drainAtMost, Changed: c.changed,
+		ListenAddress: netip.IPv4Unspecified(), DrainLimit: drainAtMost, Linger: lingerFor, Changed: c.changed,
 	}
 	if hasIPv6() {
 		opt.ListenAlso = netip.IPv6Unspecified()

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/pierhead/pierhead/internal/control"
 	"github.com/pierhead/pierhead/internal/dns"
@@ -60,6 +61,8 @@ flags:
   --lb-internal-cidr CIDR   addresses of internal ones (default 127.81.0.0/16)
   --port-offset N           added to ports below 1024 (default 0, or 8000 where they
                             may not be bound: port 80 is 8080, 443 is 8443)
+  --takeover                take the place of the process that serves the same paths:
+                            no connection is refused, and that one drains and ends
   --engine KIND             loops or goroutines (default loops on Linux)
 
 examples:
@@ -71,15 +74,30 @@ examples:
 func init() { upCommand.run = up }
 
 func up(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	opt, _, err := upOptions(&upCommand, args, stdout, stderr)
+	var takeOver *bool
+	opt, paths, err := upOptions(&upCommand, args, stdout, stderr, func(fs *flag.FlagSet) { takeOver = fs.Bool("takeover", false, "") })
 	if err != nil {
 		return err
 	}
+	if opt.Place, err = upPlace(paths, *takeOver, opt.Log); err != nil {
+		return err
+	}
+	defer opt.Place.Close()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	opt.Changed = tellChanges(stderr)
 	c, err := control.Start(ctx, opt)
 	if err != nil {
 		return err
 	}
+	opt.Place.Live()
+	go func() {
+		select {
+		case <-opt.Place.Succeeded():
+			end()
+		case <-ctx.Done():
+		}
+	}()
 	fmt.Fprintf(stderr, "pierhead: state and metrics on http://%s\n", c.AdminAddr())
 	writeState(stdout, c.State())
 	return c.Wait()
@@ -139,7 +157,7 @@ func upOptions(c *command, args []string, stdout, stderr io.Writer, more ...func
 	}
 	var r reader
 	opt := control.Options{
-		Version: version, AdminListen: *adminAt, Engine: loop.Kind(*engine), AccessLog: stdout,
+		Version: version, AdminListen: *adminAt, Linger: time.Second, Engine: loop.Kind(*engine), AccessLog: stdout,
 		Log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}
 	if len(paths) == 0 {

@@ -33,6 +33,7 @@ var allowed = map[string]string{
 	"internal/proxy":           "internal/model internal/message internal/exchange internal/routing internal/upstream internal/wire/http1 internal/wire/http2 internal/loop",
 	"internal/listen":          "internal/model internal/message internal/exchange internal/wire/http1 internal/wire/http2 internal/wire/tlsconn internal/wire/proxyproto internal/loop",
 	"internal/l4":              "internal/wire/proxyproto internal/loop",
+	"internal/takeover":        "",
 	"internal/lb":              "internal/model",
 	"internal/dns":             "internal/model",
 	"internal/dns/server":      "internal/dns internal/model",

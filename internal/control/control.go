@@ -24,6 +24,7 @@ import (
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/model"
 	"github.com/pierhead/pierhead/internal/proxy"
+	"github.com/pierhead/pierhead/internal/takeover"
 	"github.com/pierhead/pierhead/internal/translate"
 )
 
@@ -51,9 +52,11 @@ type Options struct {
 	Log           *slog.Logger
 	AccessLog     io.Writer
 	Metrics       Metrics
-	AnyPort       bool           // for tests: free ports instead of those that listeners stand for
-	DrainLimit    time.Duration  // bounds the drain at the end; 0: 10 seconds
-	Changed       func(*Control) // called after every change that was applied; may be nil
+	AnyPort       bool            // for tests: free ports instead of those that listeners stand for
+	DrainLimit    time.Duration   // bounds the drain at the end; 0: 10 seconds
+	Linger        time.Duration   // how long idle connections are waited for at the end: a request may be on its way
+	Place         *takeover.Place // among the processes that take each other's place; nil: on its own
+	Changed       func(*Control)  // called after every change that was applied; may be nil
 }
 
 // Control is a running process.
@@ -131,7 +134,7 @@ func (c *Control) startAdmin(ctx context.Context) error {
 	if c.opt.AdminListen == "" {
 		return nil
 	}
-	ln, err := net.Listen("tcp", c.opt.AdminListen)
+	ln, err := c.opt.Place.Listen(c.opt.AdminListen)
 	if err != nil {
 		return fmt.Errorf("admin address: %w; choose another one with --admin-listen", err)
 	}

@@ -62,17 +62,30 @@ func newRunning(opt Options) (*running, error) {
 		tables: map[string]*routing.Live{}, servers: map[string]*proxy.Server{}, logs: map[string]*proxy.AccessLog{},
 		certificates: map[string]*listen.Certificates{}, forgotten: time.Now(), errors: newErrorLog(opt.Log), listeners: listen.New(engine), balancers: l4.New(engine, l4.Config{}), streams: newStreams(engine),
 	}
+	r.listeners.Linger = opt.Linger
+	if opt.Place != nil && opt.Engine == loop.Loops {
+		engine.Inherit(opt.Place)
+		opt.Place.Offer(engine.Descriptors)
+	}
 	if source, ok := opt.Source.(EndpointSource); ok {
 		r.endpoints = &endpoints{source: source, pools: r.pools}
 	}
 	if opt.DNSListen.IsValid() {
-		r.dns = server.New(server.Config{Listen: opt.DNSListen, Inside: opt.DNSClients})
+		r.dns = server.New(server.Config{Listen: opt.DNSListen, Inside: opt.DNSClients, Sockets: sockets(opt)})
 		if err := r.dns.Start(); err != nil {
 			r.dns = nil
 			return nil, errors.Join(fmt.Errorf("%w; choose another address with --dns-listen", err), r.close(context.Background()))
 		}
 	}
 	return r, nil
+}
+
+// sockets returns what opens the sockets of a process that may take another's place.
+func sockets(opt Options) server.Sockets {
+	if opt.Place == nil {
+		return nil
+	}
+	return opt.Place
 }
 
 // dnsAddr returns where the DNS server listens, or the zero value.

@@ -53,7 +53,22 @@ type Config struct {
 	Inside    []netip.Prefix            // whose clients may ask private zones; nil: DefaultInside
 	Addresses []netip.Addr              // of ns.<zone>; nil: the one of Listen, or 127.0.0.1 when that names none
 	Now       func() time.Time          // for serials; nil: time.Now
+	Sockets   Sockets                   // nil: the system's
 	OnPanic   func(v any, stack []byte) // told of a query that made the server panic; nil: prints it to stderr
+}
+
+// Sockets opens what a Server listens on.
+type Sockets interface {
+	Listen(addr string) (net.Listener, error)         // TCP
+	ListenPacket(addr string) (net.PacketConn, error) // UDP
+}
+
+type systemSockets struct{}
+
+func (systemSockets) Listen(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
+
+func (systemSockets) ListenPacket(addr string) (net.PacketConn, error) {
+	return net.ListenPacket("udp", addr)
 }
 
 // Server holds zones and answers for them.
@@ -81,6 +96,9 @@ func New(cfg Config) *Server {
 	if cfg.OnPanic == nil {
 		cfg.OnPanic = func(v any, stack []byte) { fmt.Fprintf(os.Stderr, "dns: panic: %v\n%s", v, stack) }
 	}
+	if cfg.Sockets == nil {
+		cfg.Sockets = systemSockets{}
+	}
 	if cfg.Addresses == nil {
 		cfg.Addresses = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
 		if a := cfg.Listen.Addr(); a.IsValid() && !a.IsUnspecified() {
@@ -99,7 +117,7 @@ func (s *Server) Start() error {
 	if s.tcp != nil {
 		return errors.New("dns server is started already")
 	}
-	l, pc, err := bind(s.cfg.Listen)
+	l, pc, err := bind(s.cfg.Sockets, s.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("dns server cannot listen on %s: %w", s.cfg.Listen, err)
 	}
@@ -124,17 +142,17 @@ func (s *Server) Start() error {
 
 // bind listens on one port of TCP and UDP. When the system chooses the port, it may
 // choose one for TCP that UDP has taken: then another.
-func bind(at netip.AddrPort) (net.Listener, net.PacketConn, error) {
+func bind(sockets Sockets, at netip.AddrPort) (net.Listener, net.PacketConn, error) {
 	if !at.IsValid() {
 		at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
 	}
 	var last error
 	for range 16 {
-		l, err := net.Listen("tcp", at.String())
+		l, err := sockets.Listen(at.String())
 		if err != nil {
 			return nil, nil, err
 		}
-		pc, err := net.ListenPacket("udp", l.Addr().String())
+		pc, err := sockets.ListenPacket(l.Addr().String())
 		if err == nil {
 			return l, pc, nil
 		}
