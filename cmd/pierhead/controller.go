@@ -38,8 +38,9 @@ Watches a cluster and serves its Ingresses. Takes all flags of ingress-nginx: wh
 each of them does here is told in docs/flags.md. Needs POD_NAME and POD_NAMESPACE in
 the environment. Ready (GET /healthz on port 10254) when the first table is live.
 
-SIGTERM: not ready at once, --shutdown-grace-period, status clean-up, connections are
-drained, --post-shutdown-grace-period, exit 0.
+SIGTERM: not ready at once, --shutdown-grace-period and as long as connections still
+come, 15 s at most, status clean-up, connections are drained,
+--post-shutdown-grace-period, exit 0. A second one ends the process at once.
 
 examples:
   pierhead controller --configmap=$(POD_NAMESPACE)/ingress-nginx-controller \
@@ -171,6 +172,9 @@ func (c *controller) run(ctx context.Context) error {
 	<-ctx.Done()
 	c.health.end()
 	c.pause("shutdown-grace-period")
+	if c.flags.Int("shutdown-grace-period") > 0 {
+		quiet(running.Accepted, quietFor, quietAtMost)
+	}
 	cleanup, cancel := context.WithTimeout(context.Background(), cleanupLimit)
 	defer cancel()
 	c.publisher.Shutdown(cleanup)
@@ -191,6 +195,25 @@ const (
 	drainAtMost  = time.Hour        // worker-shutdown-timeout of the ConfigMap says less
 	lingerFor    = 5 * time.Second  // for one more request on connections without any
 )
+
+// How long no connection must have come before the last one is accepted, and how long
+// that is waited for: whoever spreads connections may be slow to learn that we end.
+const (
+	quietFor    = time.Second
+	quietAtMost = 15 * time.Second
+)
+
+// quiet returns when the number of connections has stayed the same for a while, or the
+// limit has passed.
+func quiet(accepted func() uint64, still, limit time.Duration) {
+	for end := time.Now().Add(limit); time.Now().Before(end); {
+		had := accepted()
+		time.Sleep(min(still, time.Until(end)))
+		if accepted() == had {
+			return
+		}
+	}
+}
 
 // pause waits as many seconds as a flag says.
 func (c *controller) pause(flag string) { time.Sleep(time.Duration(c.flags.Int(flag)) * time.Second) }

@@ -229,6 +229,9 @@ func (c *Control) serving() map[string]*proxy.Server {
 	return nil
 }
 
+// Accepted returns how many connections have come to the controllers' listeners.
+func (c *Control) Accepted() uint64 { return c.runs.listeners.Counts().Accepted }
+
 // AdminAddr returns the address of the admin server, or nil without one.
 func (c *Control) AdminAddr() net.Addr { return c.adminAddr }
 

@@ -73,7 +73,7 @@ var knownFlags = map[string]flagInfo{
 	"profiling":                       {kind: boolFlag, honoured: true, off: "true", doc: "Serves Go's profiles there, under /debug/pprof/."},
 	"report-node-internal-ip-address": {kind: boolFlag, honoured: true, off: "false", doc: "Where status gets the addresses of nodes: the internal ones."},
 	"report-status-classes":           {kind: boolFlag, honoured: true, off: "false", doc: "Metrics of requests have the status 2xx instead of 200."},
-	"shutdown-grace-period":           {kind: intFlag, honoured: true, off: "5", doc: "Seconds between SIGTERM and the last connection that is accepted; 0 in ingress-nginx, which loses those that come meanwhile."},
+	"shutdown-grace-period":           {kind: intFlag, honoured: true, off: "5", doc: "Seconds between SIGTERM and the last connection that is accepted, longer by up to 15 while connections still come unless it is 0. In ingress-nginx the default is 0, which loses connections."},
 	"size-buckets":                    {kind: floatsFlag, honoured: true, off: "10,100,1000,10000,100000,1e+06,1e+07", doc: "Buckets of bytes sent."},
 	"ssl-passthrough-proxy-port":      {kind: portFlag, off: "442", doc: "A port between parts of nginx; there are none here."},
 	"state-api":                       {kind: boolFlag, honoured: true, ours: true, off: "true", doc: "Answers questions about what is served, on the address of the health check, under /api/ (docs/json.md); kubectl pierhead needs it."},
