@@ -114,8 +114,9 @@ func checkText(w io.Writer, plan *control.Plan) {
 			fmt.Fprintln(w, "    "+remedy)
 		}
 	}
-	hosts, routes := 0, 0
+	hosts, routes, streams := 0, 0, 0
 	for _, c := range plan.Config.Controllers {
+		streams += len(c.Streams)
 		for _, h := range c.Hosts {
 			if h.Name != "" {
 				hosts++
@@ -123,8 +124,12 @@ func checkText(w io.Writer, plan *control.Plan) {
 			routes += len(h.Routes)
 		}
 	}
-	fmt.Fprintf(w, "%s, %s, %s, %s, %s: %s\n", count(len(plan.Config.Controllers), "controller"), count(hosts, "host"), count(routes, "route"),
-		count(len(plan.Config.LoadBalancers), "load balancer"), count(len(plan.Config.Names), "DNS name"), countProblems(plan.Problems))
+	ports := ""
+	if streams > 0 {
+		ports = count(streams, "TCP or UDP port") + ", "
+	}
+	fmt.Fprintf(w, "%s, %s, %s, %s%s, %s: %s\n", count(len(plan.Config.Controllers), "controller"), count(hosts, "host"), count(routes, "route"),
+		ports, count(len(plan.Config.LoadBalancers), "load balancer"), count(len(plan.Config.Names), "DNS name"), countProblems(plan.Problems))
 }
 
 // checkGitHub prints problems as workflow commands, which show beside the line.

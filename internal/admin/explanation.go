@@ -16,6 +16,7 @@ type Explanation struct {
 	Host        string       `json:"host"`              // entry; "" is the catch-all
 	HostWhy     string       `json:"hostWhy"`
 	Certificate string       `json:"certificate,omitempty"`
+	Passthrough string       `json:"passthrough,omitempty"` // the upstream that TLS connections go to unopened: nothing else is done to them
 	Considered  []Considered `json:"considered"`
 	Route       Considered   `json:"route"`
 	Closed      string       `json:"closed,omitempty"`
@@ -65,6 +66,9 @@ func (e *Explanation) WriteText(w io.Writer, u *url.URL) {
 		host = "*"
 	}
 	fmt.Fprintf(w, "  host        %s: %s\n", host, e.HostWhy)
+	if e.Passthrough != "" {
+		fmt.Fprintf(w, "  passthrough TLS connections go to %s unopened; what follows is done to requests of other connections only\n", e.Passthrough)
+	}
 	if e.Certificate != "" {
 		fmt.Fprintf(w, "  certificate %s\n", e.Certificate)
 	}

@@ -48,6 +48,9 @@ func explainOne(p *Plan, c *model.Controller, t *routing.Table, req *admin.Reque
 			if e.Certificate = c.Hosts[i].Certificate; e.Certificate == "" {
 				e.Certificate = "the default certificate"
 			}
+			if strings.EqualFold(req.URL.Hostname(), c.Hosts[i].Name) { // the name that a client asks for
+				e.Passthrough = c.Hosts[i].Passthrough
+			}
 		}
 	}
 	for _, one := range all[1:] {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -412,4 +413,27 @@ func (p *pieces) Write(b []byte) (int, error) {
 		}
 	}
 	return done, nil
+}
+
+// TestExplainPassthrough: what is explained of a host whose TLS is handed on says so.
+func TestExplainPassthrough(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "a.yaml"), passthroughManifests(netip.MustParseAddrPort("127.0.0.1:1"), handOnNote))
+	opt := Options{Rules: Rules{Translate: testOptions()}}
+	withStreams(&opt)
+	plan, err := Load([]string{dir}, opt.Rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"https://whole.example.com/": "default-tls-9", "http://whole.example.com/": "", "https://opened.example.com/": "",
+	} {
+		u, err := url.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Explain(plan, "", &admin.Request{URL: u}); len(got) != 1 || got[0].Passthrough != want {
+			t.Errorf("%s: %+v, want %q", text, got, want)
+		}
+	}
 }
