@@ -87,13 +87,13 @@ func TestProcessFlags(t *testing.T) {
 	p := ReadProcessFlags(strings.Fields("--election-id=a --election-ttl 10s --profiling=false --shutdown-grace-period=5 --http-port=81"+
 		" --sort-backends --nonsense --sync-rate-limit=1 --report-node-internal-ip-address=true --healthz-port=x"),
 		func(s model.Severity, flag, reason, _ string) { told = append(told, s.String()+" "+flag) })
-	if p.Text("election-id") != "a" || p.Duration("election-ttl") != 10*time.Second || p.Bool("profiling") || p.Int("shutdown-grace-period") != 5 || p.HTTPPort != 81 {
+	if p.Text("election-id") != "a" || p.Duration("election-ttl") != 10*time.Second || p.Bool("profiling") || !p.Bool("report-node-internal-ip-address") || p.Int("shutdown-grace-period") != 5 || p.HTTPPort != 81 {
 		t.Errorf("flags are %+v", p)
 	}
 	if p.Int("post-shutdown-grace-period") != 10 || p.Text("health-check-path") != "/healthz" || !p.Bool("update-status") || p.Int("healthz-port") != 10254 {
 		t.Errorf("defaults are not those of the table")
 	}
-	want := []string{"warning --sort-backends=true", "error --nonsense=true", "warning --report-node-internal-ip-address=true", "error --healthz-port=x"}
+	want := []string{"warning --sort-backends=true", "error --nonsense=true", "error --healthz-port=x"}
 	if !slices.Equal(told, want) {
 		t.Errorf("told %q, want %q", told, want)
 	}
