@@ -67,7 +67,8 @@ func (r *running) stream(p *Plan) *findings {
 	})
 	r.streams.config, r.streams.open, r.streams.failing, r.streams.found = p.Config, open, len(errs) > 0, found
 	if len(p.Config.LoadBalancers) > 0 {
-		r.balance(p, found) // some of their ports may lead to streams
+		// Some of their ports may lead to streams. What is wrong with them apply has told.
+		r.balancers.Apply(r.balanced(p))
 	}
 	found.problems = model.SortProblems(found.problems)
 	return found

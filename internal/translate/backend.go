@@ -25,7 +25,7 @@ type backend struct {
 
 // tell tells the owner of a reference where it leads.
 func (b *backend) tell(r *report, field, value, reason, remedy string) {
-	r.add(model.Warning, b.at(field), field, value, reason+"; requests for it are answered 503", "")
+	r.add(model.Warning, b.at(field), field, value, reason+"; requests for it are answered 503", remedy)
 }
 
 // upstreamName returns namespace-service-port.
