@@ -162,7 +162,12 @@ func forgets(t *bed.Space, before []usage) {
 		if t.Failed() {
 			pods, _ := kube.Pods(t.Context())
 			for _, pod := range pods {
-				pod.Profile(t.Context(), "heap?gc=1", filepath.Join(os.TempDir(), "badinput-heap-"+pod.Name))
+				for _, kind := range []string{"heap?gc=1", "goroutine?debug=1"} {
+					name := "badinput-" + strings.Split(kind, "?")[0] + "-" + pod.Name
+					if err := pod.Profile(t.Context(), kind, filepath.Join(os.TempDir(), name)); err == nil {
+						t.Logf("see %s", filepath.Join(os.TempDir(), name))
+					}
+				}
 			}
 		}
 	}()

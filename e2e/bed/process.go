@@ -43,7 +43,9 @@ func (b *Bed) Pods(ctx context.Context) ([]*Pod, error) {
 		if err != nil {
 			continue // it is starting
 		}
-		pods = append(pods, &Pod{p.Name, p.Status.PodIP, status.RestartCount, process, &http.Client{Transport: process.Transport(), Timeout: 2 * time.Minute}})
+		transport := process.Transport()
+		transport.DisableKeepAlives = true // a connection that waits would count as the Pod's
+		pods = append(pods, &Pod{p.Name, p.Status.PodIP, status.RestartCount, process, &http.Client{Transport: transport, Timeout: 2 * time.Minute}})
 	}
 	slices.SortFunc(pods, func(x, y *Pod) int { return strings.Compare(x.Name, y.Name) })
 	return pods, nil
