@@ -133,25 +133,35 @@ const (
 	slack = 1 << 20
 )
 
-// left says what the Pods hold beyond what they did before.
+// left says what the Pods hold together beyond what they did before: which of them
+// leads, and has more to do, may have changed.
 func left(before, after []usage) error {
 	if len(before) != len(after) {
 		return fmt.Errorf("%d Pods, %d before", len(after), len(before))
 	}
-	for i, a := range after {
-		b := before[i]
-		switch {
-		case a.pod != b.pod:
-			return fmt.Errorf("pod %s is another one than %s", a.pod, b.pod)
-		case float64(a.heap) > float64(b.heap)*(1+share)+slack:
-			return fmt.Errorf("pod %s: a heap of %d bytes, %d before", a.pod, a.heap, b.heap)
-		case float64(a.routines) > float64(b.routines)*(1+share):
-			return fmt.Errorf("pod %s: %d goroutines, %d before", a.pod, a.routines, b.routines)
-		case float64(a.descriptors) > float64(b.descriptors)*(1+share):
-			return fmt.Errorf("pod %s: %d descriptors, %d before", a.pod, a.descriptors, b.descriptors)
+	var b, a usage
+	for i := range after {
+		if after[i].pod != before[i].pod {
+			return fmt.Errorf("pod %s is another one than %s", after[i].pod, before[i].pod)
 		}
+		b.add(before[i])
+		a.add(after[i])
+	}
+	switch {
+	case float64(a.heap) > float64(b.heap)*(1+share)+slack:
+		return fmt.Errorf("heaps of %d bytes, %d before", a.heap, b.heap)
+	case float64(a.routines) > float64(b.routines)*(1+share):
+		return fmt.Errorf("%d goroutines, %d before", a.routines, b.routines)
+	case float64(a.descriptors) > float64(b.descriptors)*(1+share):
+		return fmt.Errorf("%d descriptors, %d before", a.descriptors, b.descriptors)
 	}
 	return nil
+}
+
+func (u *usage) add(v usage) {
+	u.heap += v.heap
+	u.routines += v.routines
+	u.descriptors += v.descriptors
 }
 
 // forgets waits until the Pods hold no more than they did.
