@@ -17,6 +17,10 @@ var (
 	placed    = regexp.MustCompile(`(?m)^  namespace: (\S+)$`)
 )
 
+// another renames what is installed already, and leaves out the family of addresses that
+// the cluster has not.
+var another = strings.NewReplacer("pierhead", "another", "\n  name: nginx\n", "\n  name: another\n", "\n  - IPv6\n", "\n", "\n    - IPv6\n", "\n")
+
 // TestChart: the API server would take every object of every way to install that the
 // chart's tests keep, strictly. Kinds of other programs are theirs to judge.
 func TestChart(t *testing.T) {
@@ -33,7 +37,7 @@ func TestChart(t *testing.T) {
 			t.Fatal(err)
 		}
 		var ours []string
-		for _, object := range separator.Split(string(text), -1) {
+		for _, object := range separator.Split(another.Replace(string(text)), -1) {
 			kind := named.FindStringSubmatch(object)
 			switch {
 			case kind == nil:
@@ -51,8 +55,7 @@ func TestChart(t *testing.T) {
 				}
 			}
 		}
-		// Server-side, since objects that are there belong to somebody else.
-		if _, err := kube.RunKubectl(t.Context(), strings.Join(ours, "\n---\n"), "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-"); err != nil {
+		if _, err := kube.RunKubectl(t.Context(), strings.Join(ours, "\n---\n"), "create", "--dry-run=server", "--validate=strict", "-f", "-"); err != nil {
 			t.Errorf("%s: %v", filepath.Base(file), err)
 		}
 	}
