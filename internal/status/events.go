@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -93,8 +94,10 @@ func (e *events) sync(hs []handled, were, are map[string]bool) {
 const tellAgain = time.Minute
 
 // tell makes an Event of every problem that is new, and tells whether some must wait.
-func (e *events) tell(problems []model.Problem) (again bool) {
-	if model.Identical(problems, e.last) && time.Since(e.looked) < tellAgain {
+// seen are the Ingresses that changed since the last call, nil for any: one of them may
+// be another one of the same name, which was told nothing.
+func (e *events) tell(problems []model.Problem, seen map[string]bool) (again bool) {
+	if seen != nil && model.Identical(problems, e.last) && time.Since(e.looked) < tellAgain && !concern(problems, seen) {
 		return false
 	}
 	defer func() {
@@ -129,6 +132,13 @@ func (e *events) tell(problems []model.Problem) (again bool) {
 		}
 	}
 	return again
+}
+
+// concern tells whether one of the problems is that of one of these Ingresses.
+func concern(problems []model.Problem, seen map[string]bool) bool {
+	return len(seen) > 0 && slices.ContainsFunc(problems, func(p model.Problem) bool {
+		return p.Origin.Kind == "Ingress" && seen[p.Origin.Namespace+"/"+p.Origin.Name]
+	})
 }
 
 // reference names the object that a problem is about: the Pod for what is wrong with

@@ -241,7 +241,7 @@ func (p *Publisher) look(ctx context.Context, e *events) outcome {
 	}
 	e.sync(handled, last.known, p.last.known)
 	result := complete
-	if e.tell(problems) {
+	if e.tell(problems, seen) {
 		result = more
 	}
 	if !p.opt.Update {

@@ -316,6 +316,31 @@ func TestEvents(t *testing.T) {
 	})
 }
 
+// TestEventsOfAnother: an Ingress that is deleted and made again with the same mistake is
+// told it too, although the problems are the same list.
+func TestEventsOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := published("one")
+		first.UID = "first"
+		b := start(t, Options{}, first)
+		defer b.end()
+		ps := []model.Problem{{Origin: model.Origin{Kind: "Ingress", Namespace: "a", Name: "one"}, Field: "spec.x", Reason: "bad", Severity: model.Error}}
+		b.Tell([]string{"a/one"}, ps)
+		b.settle()
+		second := published("one")
+		second.UID = "second"
+		if err := b.client.Tracker().Update(networkingv1.SchemeGroupVersion.WithResource("ingresses"), second, "a"); err != nil {
+			t.Fatal(err)
+		}
+		b.Seen(nil, second)
+		b.Tell([]string{"a/one"}, ps)
+		b.settle()
+		if got := b.events(); len(got) != 2 {
+			t.Errorf("events %q, want one for each", got)
+		}
+	})
+}
+
 // TestSync: changes of Ingresses that are ours are told, statuses and others' are not.
 func TestSync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
