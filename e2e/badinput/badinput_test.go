@@ -184,7 +184,7 @@ func duplicates(p *place) {
 	p.Answers(5*time.Second, p.Host("same"), 200)
 	p.Eventually(5*time.Second, func() error { // ages count in seconds
 		p.Kubectl(bed.Ingress("second", p.Host("same"), ""), "apply", "-f", "-")
-		out, err := kube.RunKubectl(p.Context(), "", "-n", p.Name, "get", "ingress", "-o", "jsonpath={.items[*].metadata.creationTimestamp}")
+		out, err := kube.RunKubectl(p.Context(), "", "-n", p.Name, "get", "ingress", "first", "second", "-o", "jsonpath={.items[*].metadata.creationTimestamp}")
 		if ages := strings.Fields(out); err == nil && len(ages) == 2 && ages[0] == ages[1] {
 			p.Kubectl("", "delete", "ingress", "second")
 			return fmt.Errorf("both were made at %s", ages[0])
