@@ -115,6 +115,16 @@ func (p *Pod) Heap(ctx context.Context) (int64, error) {
 	return after(string(text), "# HeapAlloc = ")
 }
 
+// Goroutines returns how many there are, with the one that counts them.
+func (p *Pod) Goroutines(ctx context.Context) (int, error) {
+	text, err := p.Get(ctx, profiler+"goroutine?debug=1")
+	if err != nil {
+		return 0, err
+	}
+	n, err := after(string(text), "goroutine profile: total ")
+	return int(n), err
+}
+
 // Resident returns how much memory of the machine the process has, and the most it had.
 func (p *Pod) Resident() (now, peak int64, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid))
