@@ -108,7 +108,7 @@ func TestRoles(t *testing.T) {
 // mayWrite are the only resources that are written, and how.
 var mayWrite = map[string][]string{
 	"ingresses/status": {"update"}, "events": {"create", "patch"}, "leases": {"create", "update"},
-	"secrets": {"update"}, "validatingwebhookconfigurations": {"patch"},
+	"secrets": {"create", "patch"}, "validatingwebhookconfigurations": {"patch"},
 }
 
 func checkRule(t *testing.T, o object, rule rbacv1.PolicyRule) {
