@@ -3,6 +3,7 @@ package admission
 import (
 	"fmt"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -90,25 +91,38 @@ var crowds = []struct {
 		}},
 }
 
-// TestSpeed: an answer takes much less than 50 ms at 10,000 Ingresses, whatever they
-// have in common.
+// cpu returns the CPU time that the process has used: what else runs on the machine
+// makes no difference to it.
+func cpu(t testing.TB) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// TestSpeed: an answer takes much less than 50 ms of CPU at 10,000 Ingresses, whatever
+// they have in common.
 func TestSpeed(t *testing.T) {
 	for _, c := range crowds {
 		s := crowd(t, c.all)
-		var took []time.Duration
+		var took, used []time.Duration
 		for n := range 21 {
 			body := question(t, c.in(n))
-			begun := time.Now()
+			begun, had := time.Now(), cpu(t)
 			w := post(s, body)
-			took = append(took, time.Since(begun))
+			took, used = append(took, time.Since(begun)), append(used, cpu(t)-had)
 			if a := answerOf(t, w); !a.Allowed {
 				t.Fatalf("%s: %+v", c.what, a.Result)
 			}
 		}
 		slices.Sort(took)
-		t.Logf("%s: median %.2f ms, worst %.2f ms", c.what, ms(took[len(took)/2]), ms(took[len(took)-1]))
-		if limit := 50 * time.Millisecond * slow; took[len(took)/2] > limit {
-			t.Errorf("%s: half of the answers take longer than %s, want %s", c.what, took[len(took)/2], limit)
+		slices.Sort(used)
+		half := len(took) / 2
+		t.Logf("%s: median %.2f ms, worst %.2f ms; CPU: median %.2f ms", c.what, ms(took[half]), ms(took[len(took)-1]), ms(used[half]))
+		if limit := 50 * time.Millisecond * slow; used[half] > limit {
+			t.Errorf("%s: half of the answers take more than %s of CPU, want %s", c.what, used[half], limit)
 		}
 	}
 }
