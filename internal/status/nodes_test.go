@@ -1,7 +1,6 @@
 package status
 
 import (
-	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -10,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	clienttesting "k8s.io/client-go/testing"
 )
 
 // podOn is a Pod of the controller on a node.
@@ -77,30 +75,32 @@ func TestNodeInternalAddresses(t *testing.T) {
 	})
 }
 
-// TestNodesUnknown: who may not read nodes leaves the Ingresses as they are, asks seldom,
-// and writes when it may.
+// TestNodesUnknown: where a node cannot be read the Ingresses stay as they are; it is asked
+// for seldom, and they are written when it can.
 func TestNodesUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		may, asked := false, 0
-		objects := cluster()
-		b := start(t, Options{}, objects...)
+		b := start(t, Options{}, podOn("pod", "n1", corev1.ConditionTrue), published("one"))
 		defer b.end()
-		b.client.PrependReactor("get", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
-			asked++
-			return !may, nil, errors.New("nodes are none of your business")
-		})
 		for range 3 {
 			b.Tell([]string{"a/one"}, nil)
 			if got := b.settle(); len(got) != 0 {
 				t.Fatalf("written %q", got)
 			}
 		}
+		asked := 0
+		for _, a := range b.client.Actions() {
+			if a.Matches("get", "nodes") {
+				asked++
+			}
+		}
 		if asked != 1 {
 			t.Errorf("asked %d times within seconds", asked)
 		}
-		may = true
+		if err := b.client.Tracker().Add(node("n1", outside("192.0.2.1"))); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(time.Minute)
-		if got := b.settle(); len(got) != 1 {
+		if got := b.settle(); !slices.Equal(got, []string{"one=192.0.2.1"}) {
 			t.Errorf("written %q", got)
 		}
 	})
