@@ -59,8 +59,11 @@ func watched(t *testing.T, namespace string, f func()) {
 	readers.Go(func() {
 		read(slices, func(o any) {
 			s, ok := o.(*discoveryv1.EndpointSlice)
+			if !ok {
+				return
+			}
 			for _, e := range s.Endpoints {
-				if ok && e.TargetRef != nil && e.Conditions.Ready != nil && !*e.Conditions.Ready && e.Conditions.Terminating != nil && *e.Conditions.Terminating {
+				if e.TargetRef != nil && e.Conditions.Ready != nil && !*e.Conditions.Ready && e.Conditions.Terminating != nil && *e.Conditions.Terminating {
 					note(unlisted, e.TargetRef.Name)
 				}
 			}
