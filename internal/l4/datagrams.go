@@ -261,8 +261,8 @@ func (p *udpPort) session(from netip.AddrPort, about []byte) *udpSession {
 	p.accepted.Add(1)
 	s = &udpSession{port: p, client: from, d: p.want.Load(), begin: time.Now()}
 	if why := s.reach(); why != Done {
-		s.tell(why)
 		p.endings[why].Add(1)
+		s.tell(why)
 		return nil
 	}
 	if p.tells {
@@ -270,8 +270,8 @@ func (p *udpPort) session(from netip.AddrPort, about []byte) *udpSession {
 	}
 	if !p.enter(s) {
 		s.stop(Drained)
-		s.tell(Drained)
 		p.endings[Drained].Add(1)
+		s.tell(Drained)
 		return nil
 	}
 	return s

@@ -73,9 +73,9 @@ func (s *udpSession) run() {
 	p := s.port
 	defer func() {
 		p.leave(s)
-		s.tell(s.why)
 		p.open.Add(-1)
 		p.endings[s.why].Add(1)
+		s.tell(s.why)
 	}()
 	r := newReceiver(s.socket)
 	for !s.isOver() {
