@@ -26,8 +26,9 @@ func wantsZones(svc *corev1.Service) bool {
 	return d != nil && (*d == corev1.ServiceTrafficDistributionPreferClose || *d == corev1.ServiceTrafficDistributionPreferSameZone)
 }
 
-// inZone returns the slices of a Service with those endpoints alone that are for our zone.
-// Where one endpoint is for no zone in particular, or none of ours is ready, all are kept.
+// inZone returns the slices of a Service without those ready endpoints that are for other
+// zones. Where one is for no zone in particular, or none is for ours, all are kept. Those
+// that are not ready have no hints: they may drain.
 func (o *Objects) inZone(svc *corev1.Service, own []*discoveryv1.EndpointSlice) []*discoveryv1.EndpointSlice {
 	if o.zone == "" || !wantsZones(svc) {
 		return own
@@ -38,12 +39,13 @@ func (o *Objects) inZone(svc *corev1.Service, own []*discoveryv1.EndpointSlice) 
 		part := *s
 		part.Endpoints = nil
 		for _, e := range s.Endpoints {
-			if e.Hints == nil || len(e.Hints.ForZones) == 0 {
+			ready := e.Conditions.Ready == nil || *e.Conditions.Ready
+			if ready && (e.Hints == nil || len(e.Hints.ForZones) == 0) {
 				return own
 			}
-			if slices.Contains(e.Hints.ForZones, discoveryv1.ForZone{Name: o.zone}) {
+			ours := ready && slices.Contains(e.Hints.ForZones, discoveryv1.ForZone{Name: o.zone})
+			if some = some || ours; ours || !ready {
 				part.Endpoints = append(part.Endpoints, e)
-				some = some || e.Conditions.Ready == nil || *e.Conditions.Ready
 			}
 		}
 		near = append(near, &part)

@@ -23,7 +23,7 @@ import (
 const (
 	retryFirst   = 100 * time.Millisecond
 	retryMost    = 500 * time.Millisecond
-	retryRefused = 5 * time.Second  // where the answer was that this may not be read
+	retryRefused = 5 * time.Second  // at most, where the answer is that this may not be read
 	trouble      = 10 * time.Second // after which it is a problem
 )
 
@@ -41,6 +41,7 @@ type feed struct {
 	done    bool          // settled is closed
 	err     error         // why the API server was not asked with success
 	since   time.Time     // of err
+	refused time.Time     // since when the answer is that this may not be read; zero: it is another
 	told    bool          // err was a problem of the last Load
 }
 
@@ -110,6 +111,7 @@ func (f *feed) asked(ctx context.Context, err error) {
 	if refused && f.needless {
 		f.settle()
 	}
+	wait := f.refusal(refused, time.Now())
 	s.mu.Unlock()
 	switch {
 	case err != nil && (was == nil || was.Error() != err.Error()):
@@ -119,10 +121,24 @@ func (f *feed) asked(ctx context.Context, err error) {
 	}
 	if refused {
 		select {
-		case <-time.After(retryRefused):
+		case <-time.After(wait):
 		case <-ctx.Done():
 		}
 	}
+}
+
+// refusal returns how long not to ask again after an answer: as long as it has been the
+// same refusal, within limits. An API server that has just started refuses all it is asked
+// until it has read its roles, and that is over in no time.
+func (f *feed) refusal(refused bool, now time.Time) time.Duration {
+	switch {
+	case !refused:
+		f.refused = time.Time{}
+		return 0
+	case f.refused.IsZero():
+		f.refused = now
+	}
+	return min(max(now.Sub(f.refused), retryFirst), retryRefused)
 }
 
 // settle says that all there is to read has been read.

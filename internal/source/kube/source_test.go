@@ -274,6 +274,24 @@ func TestForbiddenClasses(t *testing.T) {
 	})
 }
 
+// TestRefusal: what has just been refused is asked for again at once, and what stays
+// refused seldom.
+func TestRefusal(t *testing.T) {
+	f, now := &feed{}, time.Now()
+	for _, c := range []struct {
+		after   time.Duration
+		refused bool
+		want    time.Duration
+	}{
+		{0, true, retryFirst}, {retryFirst, true, retryFirst}, {time.Second, true, time.Second}, {time.Minute, true, retryRefused},
+		{time.Minute, false, 0}, {time.Minute, true, retryFirst}, {time.Minute + 2*time.Second, true, 2 * time.Second},
+	} {
+		if got := f.refusal(c.refused, now.Add(c.after)); got != c.want {
+			t.Errorf("after %s, refused %v: %s, want %s", c.after, c.refused, got, c.want)
+		}
+	}
+}
+
 // TestWaiting: a kind that cannot be read keeps the Source from starting, and it says
 // which and why.
 func TestWaiting(t *testing.T) {
