@@ -76,10 +76,10 @@ func settingsOf(c *model.Controller) []admin.Setting {
 func hostConfig(c *model.Controller, t *routing.Table, q admin.ConfigQuery) *admin.HostConfig {
 	found := t.Explain(q.Host, "/")[0]
 	h := &admin.HostConfig{Name: found.Host, Why: found.Why, Aliases: []string{}, Routes: []admin.RouteConfig{}}
-	for i := range c.Hosts {
-		if strings.EqualFold(c.Hosts[i].Name, found.Host) {
-			h.Certificate = c.Hosts[i].Certificate
-			h.Aliases = append(h.Aliases, c.Hosts[i].Aliases...)
+	for _, m := range c.Hosts {
+		if strings.EqualFold(m.Name, found.Host) {
+			h.Certificate = m.Certificate
+			h.Aliases = append(h.Aliases, m.Aliases...)
 		}
 	}
 	for r := range t.RoutesOf(found.Host) {

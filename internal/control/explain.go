@@ -43,13 +43,13 @@ func explainOne(p *Plan, c *model.Controller, t *routing.Table, req *admin.Reque
 		return e
 	}
 	e.Host, e.HostWhy = all[0].Host, all[0].Why
-	for i := range c.Hosts {
-		if e.Listener == "https" && c.Hosts[i].Name == e.Host {
-			if e.Certificate = c.Hosts[i].Certificate; e.Certificate == "" {
+	for _, h := range c.Hosts {
+		if e.Listener == "https" && h.Name == e.Host {
+			if e.Certificate = h.Certificate; e.Certificate == "" {
 				e.Certificate = "the default certificate"
 			}
-			if strings.EqualFold(req.URL.Hostname(), c.Hosts[i].Name) { // the name that a client asks for
-				e.Passthrough = c.Hosts[i].Passthrough
+			if strings.EqualFold(req.URL.Hostname(), h.Name) { // the name that a client asks for
+				e.Passthrough = h.Passthrough
 			}
 		}
 	}

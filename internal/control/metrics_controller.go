@@ -115,8 +115,7 @@ func collectCertificates(send sender, stands *standing, c *model.Controller) {
 		}
 		send(mCertInfo, 1, append(labels, utf8Path(organization), utf8Path(leaf.Issuer.CommonName), leaf.SerialNumber.String(), leaf.PublicKeyAlgorithm.String())...)
 	}
-	for i := range c.Hosts {
-		h := &c.Hosts[i]
+	for _, h := range c.Hosts {
 		switch {
 		case h.Name == "":
 		case stands.pairs.Get(h.Certificate) != nil:

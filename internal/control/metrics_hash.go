@@ -22,7 +22,7 @@ type configHash struct {
 
 // hostHash is the hash of one host, and what it was made of.
 type hostHash struct {
-	of   model.Host
+	of   *model.Host
 	hash uint64
 }
 
@@ -42,12 +42,12 @@ func (h *configHash) of(config *model.Config, c *model.Controller) float64 {
 		write(sum, config.Certificates[i].Name, config.Certificates[i].Digest)
 	}
 	hosts := make(map[string]hostHash, len(c.Hosts))
-	for i := range c.Hosts {
-		had, ok := h.hosts[c.Name+"|"+c.Hosts[i].Name]
-		if !ok || !sameHost(&had.of, &c.Hosts[i]) {
-			had = hostHash{c.Hosts[i], hashHost(&c.Hosts[i])}
+	for _, m := range c.Hosts {
+		had, ok := h.hosts[c.Name+"|"+m.Name]
+		if !ok || !sameHost(had.of, m) {
+			had = hostHash{m, hashHost(m)}
 		}
-		hosts[c.Name+"|"+c.Hosts[i].Name] = had
+		hosts[c.Name+"|"+m.Name] = had
 		sum.Write(binary.BigEndian.AppendUint64(nil, had.hash))
 	}
 	for key, had := range h.hosts {
@@ -62,7 +62,7 @@ func (h *configHash) of(config *model.Config, c *model.Controller) float64 {
 }
 
 func sameHost(a, b *model.Host) bool {
-	return model.Identical(a.Routes, b.Routes) && a.TLS == b.TLS && a.Regex == b.Regex && a.Certificate == b.Certificate && slices.Equal(a.Aliases, b.Aliases)
+	return a == b || model.Identical(a.Routes, b.Routes) && a.TLS == b.TLS && a.Regex == b.Regex && a.Certificate == b.Certificate && slices.Equal(a.Aliases, b.Aliases)
 }
 
 func hashHost(m *model.Host) uint64 {

@@ -336,7 +336,7 @@ func TestOwnMetricsLint(t *testing.T) {
 func TestConfigHash(t *testing.T) {
 	config := func(change func(*model.Config)) *model.Config {
 		c := &model.Config{
-			Controllers: []model.Controller{{Name: "c", Hosts: []model.Host{{Name: "h", Routes: []model.Route{{ID: "1", Upstream: "u"}}}, {Name: "i"}}}},
+			Controllers: []model.Controller{{Name: "c", Hosts: []*model.Host{{Name: "h", Routes: []model.Route{{ID: "1", Upstream: "u"}}}, {Name: "i"}}}},
 			Upstreams:   []model.Upstream{{Name: "u"}}, Certificates: []model.Certificate{{Name: "a/b", Digest: "1"}},
 		}
 		change(c)

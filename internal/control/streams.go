@@ -207,7 +207,7 @@ func (r *running) streamLog(c *model.Controller, protocol string, found *finding
 
 // handsOn tells whether a controller hands TLS connections on unopened.
 func handsOn(c *model.Controller) bool {
-	return slices.ContainsFunc(c.Hosts, func(h model.Host) bool { return h.Passthrough != "" })
+	return slices.ContainsFunc(c.Hosts, func(h *model.Host) bool { return h.Passthrough != "" })
 }
 
 // passthrough returns what takes the TLS connections for server names that are handed on
@@ -220,8 +220,8 @@ func (r *running) passthrough(c *model.Controller, l *model.Listener, found *fin
 		Idle: c.Settings.Streams.Idle, Tries: c.Settings.Streams.Tries, TryFor: c.Settings.Streams.TryFor, Ended: r.streamLog(c, "TCP", found),
 	})
 	takers := map[string]func(*loop.Conn, netip.AddrPort){}
-	for i := range c.Hosts {
-		if h := &c.Hosts[i]; h.Passthrough != "" {
+	for _, h := range c.Hosts {
+		if h.Passthrough != "" {
 			find := r.find(h.Passthrough)
 			takers[h.Name] = func(conn *loop.Conn, from netip.AddrPort) { way.Hand(conn, from, find) }
 		}
@@ -246,8 +246,7 @@ func (r *running) streamRows(c *model.Controller, found *findings) (rows []admin
 		}
 		rows = append(rows, row)
 	}
-	for i := range c.Hosts {
-		h := &c.Hosts[i]
+	for _, h := range c.Hosts {
 		if h.Passthrough == "" {
 			continue
 		}

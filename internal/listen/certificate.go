@@ -90,7 +90,7 @@ type Certificates struct {
 	fallback *tls.Certificate
 	made     bool // fallback was made at start
 
-	hosts []model.Host // what they were made from; whoever calls Renew has it
+	hosts []*model.Host // what they were made from; whoever calls Renew has it
 	pairs *KeyPairs
 }
 
@@ -108,7 +108,7 @@ func (c *Certificates) Renew(ctl *model.Controller, pairs *KeyPairs) (*Certifica
 }
 
 // sameNames tells whether two lists of hosts get the same certificates.
-func sameNames(a, b []model.Host) bool {
+func sameNames(a, b []*model.Host) bool {
 	if model.Identical(a, b) {
 		return true
 	}
@@ -116,6 +116,9 @@ func sameNames(a, b []model.Host) bool {
 		return false
 	}
 	for i := range a {
+		if a[i] == b[i] {
+			continue
+		}
 		if a[i].Name != b[i].Name || a[i].Certificate != b[i].Certificate || !slices.Equal(a[i].Aliases, b[i].Aliases) {
 			return false
 		}
@@ -144,8 +147,7 @@ func NewCertificates(ctl *model.Controller, pairs *KeyPairs) (*Certificates, err
 		hosts:    ctl.Hosts,
 		pairs:    pairs,
 	}
-	for i := range ctl.Hosts {
-		h := &ctl.Hosts[i]
+	for _, h := range ctl.Hosts {
 		pair := pairs.Get(h.Certificate)
 		if pair == nil {
 			pair = fallback // an exact host without certificate is not served its parent's wildcard one

@@ -230,7 +230,10 @@ func onBoth(t *testing.T, f func(t *testing.T, kind loop.Kind)) {
 // certificates makes the Certificates of a controller with these hosts.
 func certificates(t *testing.T, pairs *listen.KeyPairs, fallback string, hosts ...model.Host) *listen.Certificates {
 	t.Helper()
-	ctl := &model.Controller{Hosts: hosts}
+	ctl := &model.Controller{}
+	for i := range hosts {
+		ctl.Hosts = append(ctl.Hosts, &hosts[i])
+	}
 	ctl.Settings.DefaultCertificate = fallback
 	c, err := listen.NewCertificates(ctl, pairs)
 	if err != nil {

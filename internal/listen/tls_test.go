@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -251,7 +250,7 @@ func TestRenew(t *testing.T) {
 	if again, _ := listen.ParseKeyPairs(list, pairs); again != pairs {
 		t.Error("the same list is parsed again")
 	}
-	ctl := &model.Controller{Hosts: []model.Host{{Name: "a.example.com", Certificate: "one"}, {Name: "b.example.com", Aliases: []string{"c.example.com"}}}}
+	ctl := &model.Controller{Hosts: []*model.Host{{Name: "a.example.com", Certificate: "one"}, {Name: "b.example.com", Aliases: []string{"c.example.com"}}}}
 	had, err := (*listen.Certificates)(nil).Renew(ctl, pairs)
 	if err != nil {
 		t.Fatal(err)
@@ -262,12 +261,18 @@ func TestRenew(t *testing.T) {
 		"an alias":                func(c *model.Controller) { c.Hosts[1].Aliases = nil },
 		"a host":                  func(c *model.Controller) { c.Hosts = c.Hosts[:1] },
 	} {
+		copied := func() (list []*model.Host) {
+			for _, h := range ctl.Hosts {
+				list = append(list, new(*h))
+			}
+			return list
+		}
 		next := *ctl
-		next.Hosts = slices.Clone(ctl.Hosts)
+		next.Hosts = copied()
 		if same, _ := had.Renew(&next, pairs); same != had {
 			t.Errorf("%s: made anew before anything changed", what)
 		}
-		next.Hosts = slices.Clone(ctl.Hosts)
+		next.Hosts = copied()
 		change(&next)
 		if same, _ := had.Renew(&next, pairs); same == had {
 			t.Errorf("%s changed, and the certificates did not", what)

@@ -32,7 +32,11 @@ func newMetered(t testing.TB, c Counting, hosts ...model.Host) *metered {
 // serve makes a table of hosts.
 func (m *metered) serve(t testing.TB, hosts ...model.Host) {
 	t.Helper()
-	table, problems := routing.Compile(&model.Controller{Hosts: hosts}, routing.Env{Last: m.table})
+	c := &model.Controller{}
+	for i := range hosts {
+		c.Hosts = append(c.Hosts, &hosts[i])
+	}
+	table, problems := routing.Compile(c, routing.Env{Last: m.table})
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}

@@ -144,7 +144,7 @@ func TestChain(t *testing.T) {
 			c.route.Policies[2].(*fakePolicy).err = errors.New("the secret is gone")
 		}
 		other := model.Route{Path: "/other", Upstream: "full"}
-		table, problems := Compile(&model.Controller{Hosts: []model.Host{{Name: "h", Routes: []model.Route{c.route, other}}}}, env)
+		table, problems := Compile(&model.Controller{Hosts: pointers(model.Host{Name: "h", Routes: []model.Route{c.route, other}})}, env)
 		x := newExchange("h", "/")
 		r := table.Match(x)
 		status := 0
@@ -178,7 +178,7 @@ func TestRedirectKeepsResponseHalf(t *testing.T) {
 	var steps []string
 	h := hostOf("h", "Prefix /foo/")
 	h.Routes[0].Policies = []model.Policy{&fakePolicy{name: "p", phase: exchange.Access, steps: &steps}}
-	table, _ := Compile(&model.Controller{Hosts: []model.Host{h}}, Env{Steps: byPhase})
+	table, _ := Compile(&model.Controller{Hosts: pointers(h)}, Env{Steps: byPhase})
 	x := newExchange("h", "/foo")
 	r := table.Match(x)
 	if reply := run(r, x); reply == nil || reply.Status != 301 || steps != nil {
@@ -258,7 +258,7 @@ func BenchmarkMatch(b *testing.B) {
 }
 
 func BenchmarkCompile(b *testing.B) {
-	hosts := manyHosts(10000)
+	hosts := pointers(manyHosts(10000)...)
 	for b.Loop() {
 		Compile(&model.Controller{Hosts: hosts}, Env{})
 	}

@@ -42,27 +42,21 @@ func Compile(c *model.Controller, env Env) (*Table, []model.Problem) {
 	k := &compiler{env: env, t: &Table{
 		Controller:   c.Name,
 		Settings:     c.Settings,
-		names:        make(map[string]*host, len(c.Hosts)),
-		wildAlias:    map[string]*host{},
-		wildHost:     map[string]*host{},
-		hosts:        make([]*host, 0, len(c.Hosts)+1),
 		poolsVersion: env.PoolsVersion,
 	}}
 	if env.Last != nil {
 		k.last = env.Last.hosts
 		k.samePools = env.PoolsVersion == env.Last.poolsVersion
 	}
-	hosts := make([]*host, len(c.Hosts))
-	for i := range c.Hosts {
-		hosts[i] = k.host(&c.Hosts[i])
+	hosts := k.name(c.Hosts)
+	k.t.hosts = make([]*host, 0, len(hosts)+1)
+	for _, m := range hosts {
+		k.host(m)
 	}
-	if k.t.catchAll == nil {
-		k.host(&model.Host{Origin: c.Origin})
-	}
-	for i := range c.Hosts {
-		if hosts[i] != nil && len(c.Hosts[i].Aliases) > 0 {
-			k.aliases(hosts[i], &c.Hosts[i])
-		}
+	if k.t.names.catchAll >= 0 {
+		k.t.catchAll = k.t.hosts[k.t.names.catchAll]
+	} else {
+		k.t.catchAll = k.host(&model.Host{Origin: c.Origin})
 	}
 	return k.t, k.problems
 }
@@ -81,33 +75,20 @@ func (k *compiler) problem(o model.Origin, field, value, reason, remedy string) 
 		Reason: reason, Remedy: remedy, Severity: model.Error})
 }
 
-// host gives one host its place, unless another one has it.
+// host adds one host.
 func (k *compiler) host(m *model.Host) *host {
-	place, key := k.t.names, strings.ToLower(m.Name)
-	if strings.HasPrefix(key, "*.") {
-		place, key = k.t.wildHost, key[1:]
-	}
-	if place[key] != nil || key == "" && k.t.catchAll != nil {
-		k.problem(m.Origin, "host", m.Name, "host is there twice; the first entry is served", "put the rules of a host into one entry")
-		return nil
-	}
 	h := k.shared(m)
 	if h == nil {
 		h = k.build(m)
 	}
 	k.problems = append(k.problems, h.problems...)
 	k.t.hosts = append(k.t.hosts, h)
-	if key == "" {
-		k.t.catchAll = h
-	} else {
-		place[key] = h
-	}
 	return h
 }
 
 // build compiles one host.
 func (k *compiler) build(m *model.Host) *host {
-	h := &host{name: strings.ToLower(m.Name), from: *m}
+	h := &host{name: strings.ToLower(m.Name), from: m}
 	before := k.problems
 	k.problems = nil
 	compile := func() { k.routes(h, m) }
@@ -150,28 +131,6 @@ func (k *compiler) paths(h *host) *paths {
 			fmt.Sprintf("another rule of host %q has the same path and path type; that one is served", h.name), "remove one of the rules")
 	}
 	return ps
-}
-
-// aliases adds the further names of a host. A name that a rule has is the rule's; of
-// two hosts with one alias the first has it.
-func (k *compiler) aliases(h *host, m *model.Host) {
-	for _, alias := range m.Aliases {
-		a := strings.ToLower(alias)
-		place, key := k.t.names, a
-		if strings.HasPrefix(a, "*.") {
-			place, key = k.t.wildAlias, a[1:]
-		}
-		if key == "" || strings.ContainsAny(key, "*~") {
-			k.problem(m.Origin, "alias", alias, "alias is not served: a wildcard can only be the whole first label", `write whole names, or names like "*.example.com"`)
-			continue
-		}
-		switch prev := place[key]; {
-		case prev == nil:
-			place[key] = h
-		case prev != h && prev.name != a:
-			k.problem(m.Origin, "alias", alias, fmt.Sprintf("alias is taken by host %q", prev.name), "remove it from one of the hosts")
-		}
-	}
 }
 
 // answerRoute returns a route of the controller itself.

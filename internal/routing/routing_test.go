@@ -25,9 +25,18 @@ func hostOf(name string, rules ...string) model.Host {
 	return h
 }
 
+// pointers returns hosts as a controller has them, each a copy of its own.
+func pointers(hosts ...model.Host) []*model.Host {
+	var list []*model.Host
+	for _, h := range hosts {
+		list = append(list, &h)
+	}
+	return list
+}
+
 func compile(t testing.TB, hosts ...model.Host) *Table {
 	t.Helper()
-	table, problems := Compile(&model.Controller{Hosts: hosts}, Env{State: exchange.NewState()})
+	table, problems := Compile(&model.Controller{Hosts: pointers(hosts...)}, Env{State: exchange.NewState()})
 	for _, p := range problems {
 		t.Errorf("problem: %s", p)
 	}
@@ -101,7 +110,7 @@ func TestHosts(t *testing.T) {
 func TestSharedAlias(t *testing.T) {
 	a, b := hostOf("a", "Prefix /"), hostOf("b", "Prefix /")
 	a.Aliases, b.Aliases = []string{"c"}, []string{"c", "~^x", "d.*", "e"}
-	table, problems := Compile(&model.Controller{Hosts: []model.Host{a, b}}, Env{})
+	table, problems := Compile(&model.Controller{Hosts: pointers(a, b)}, Env{})
 	if got := match(t, table, "c", "/"); got != "a Prefix /" {
 		t.Errorf("the shared alias leads to %q, want the first host", got)
 	}
@@ -185,7 +194,7 @@ func TestBrokenRegexIsClosed(t *testing.T) {
 	for i := range h.Routes {
 		h.Routes[i].Upstream = "app"
 	}
-	table, problems := Compile(&model.Controller{Hosts: []model.Host{h}}, testEnv(t, "app"))
+	table, problems := Compile(&model.Controller{Hosts: pointers(h)}, testEnv(t, "app"))
 	if len(problems) != 1 || problems[0].Value != "/admin/(?!public)" || problems[0].Severity != model.Error {
 		t.Errorf("problems: %v", problems)
 	}
@@ -243,7 +252,7 @@ func TestSamePathTwice(t *testing.T) {
 	h.Routes[3].ID = "second"
 	explicit := model.Route{ID: "explicit", Path: "/"}
 	h.Routes = append(h.Routes, explicit)
-	table, problems := Compile(&model.Controller{Hosts: []model.Host{h, hostOf("h", "Prefix /")}}, Env{})
+	table, problems := Compile(&model.Controller{Hosts: pointers(h, hostOf("h", "Prefix /"))}, Env{})
 	if len(problems) != 2 {
 		t.Errorf("problems %v, want one for the path and one for the host", problems)
 	}

@@ -17,7 +17,7 @@ func (k *compiler) shared(m *model.Host) *host {
 		return nil
 	}
 	h := k.last[0]
-	if !sameRoutes(&h.from, m) || !k.samePools && !k.hasPools(h) {
+	if !sameRoutes(h.from, m) || !k.samePools && !k.hasPools(h) {
 		return nil
 	}
 	if len(h.kept) > 0 {
@@ -30,7 +30,7 @@ func (k *compiler) shared(m *model.Host) *host {
 // one, and nothing else that counts for the routes differs. Aliases and certificate do
 // not.
 func sameRoutes(a, b *model.Host) bool {
-	return model.Identical(a.Routes, b.Routes) && a.Name == b.Name && a.TLS == b.TLS && a.Regex == b.Regex && a.Origin == b.Origin
+	return a == b || model.Identical(a.Routes, b.Routes) && a.Name == b.Name && a.TLS == b.TLS && a.Regex == b.Regex && a.Origin == b.Origin
 }
 
 // hasPools tells whether the pools of a host are those of their names now.

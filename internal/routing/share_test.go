@@ -68,9 +68,9 @@ func TestShared(t *testing.T) {
 			pools.Apply([]model.Upstream{{Name: "one", Protocol: protocols[0]}, {Name: "two", Protocol: protocols[1]}}, upstream.DefaultKeepAlive)
 			c := &model.Controller{Name: "c"}
 			for _, h := range hosts {
-				c.Hosts = append(c.Hosts, h)
+				c.Hosts = append(c.Hosts, &h)
 			}
-			slices.SortFunc(c.Hosts, func(a, b model.Host) int { return compareNames(a.Name, b.Name) })
+			slices.SortFunc(c.Hosts, func(a, b *model.Host) int { return compareNames(a.Name, b.Name) })
 			got, gotProblems := Compile(c, Env{Pools: pools.Pool, State: state, Last: last, PoolsVersion: pools.Version()})
 			want, wantProblems := Compile(c, Env{Pools: pools.Pool, State: exchange.NewState()})
 			if a, b := explained(got), explained(want); a != b {
@@ -129,15 +129,16 @@ func TestSharedHostIsTheSame(t *testing.T) {
 	}
 	a, b := host("a.x"), host("b.x")
 	state := exchange.NewState()
-	first, _ := Compile(&model.Controller{Hosts: []model.Host{a, b}}, Env{State: state})
+	first, _ := Compile(&model.Controller{Hosts: pointers(a, b)}, Env{State: state})
 	last := first
 	for range 5 {
 		state.Sweep()
 		b = host("b.x")
 		b.Routes[0].Path = "/(c|d)"
-		last, _ = Compile(&model.Controller{Hosts: []model.Host{a, b}}, Env{State: state, Last: last})
+		last, _ = Compile(&model.Controller{Hosts: pointers(a, b)}, Env{State: state, Last: last})
 	}
-	if last.names["a.x"] != first.names["a.x"] || last.names["b.x"] == first.names["b.x"] {
+	at := func(t *Table, name string) any { h, _ := t.host(name); return h }
+	if at(last, "a.x") != at(first, "a.x") || at(last, "b.x") == at(first, "b.x") {
 		t.Error("the host that did not change is not shared, or the other one is")
 	}
 	made := false

@@ -32,11 +32,9 @@ type Table struct {
 	Controller string
 	Settings   model.Settings
 
-	names     map[string]*host // host rules and aliases
-	wildAlias map[string]*host // alias "*.x" by ".x": any number of labels below x
-	wildHost  map[string]*host // host rule "*.x" by ".x": exactly one label below x
-	catchAll  *host
-	hosts     []*host // in the order of the configuration
+	names    *names
+	hosts    []*host // in the order of the configuration
+	catchAll *host   // one of them
 
 	poolsVersion uint64
 }
@@ -51,7 +49,7 @@ type host struct {
 	none     *Route    // 404 for a path that no route takes
 
 	// What it was compiled from, for tables that share it.
-	from     model.Host
+	from     *model.Host
 	kept     exchange.Kept
 	problems []model.Problem
 }
@@ -84,13 +82,13 @@ func (t *Table) Match(x *exchange.Exchange) *Route {
 // Named tells whether a rule or an alias names this host, in lower case: the whole name,
 // or a wildcard as it is written.
 func (t *Table) Named(host string) bool {
-	if t.names[host] != nil {
-		return true
+	_, named := t.names.whole[host]
+	if below, ok := strings.CutPrefix(host, "*"); ok && !named {
+		_, rule := t.names.wildHost[below]
+		_, alias := t.names.wildAlias[below]
+		return rule || alias
 	}
-	if below, ok := strings.CutPrefix(host, "*"); ok {
-		return t.wildHost[below] != nil || t.wildAlias[below] != nil
-	}
-	return false
+	return named
 }
 
 // How a host was found: the answer of Table.host for people.
@@ -107,22 +105,23 @@ func (t *Table) host(name string) (*host, string) {
 	if name == "" {
 		return t.catchAll, byNothing
 	}
-	if h := t.names[name]; h != nil {
-		return h, byName
+	n := t.names
+	if at, ok := n.whole[name]; ok {
+		return t.hosts[at], byName
 	}
-	if len(t.wildAlias) > 0 {
+	if len(n.wildAlias) > 0 {
 		for i := 1; i < len(name); i++ {
 			if name[i] == '.' {
-				if h := t.wildAlias[name[i:]]; h != nil {
-					return h, byWildAlias
+				if at, ok := n.wildAlias[name[i:]]; ok {
+					return t.hosts[at], byWildAlias
 				}
 			}
 		}
 	}
-	if len(t.wildHost) > 0 {
+	if len(n.wildHost) > 0 {
 		if i := strings.IndexByte(name, '.'); i > 0 && isLabel(name[:i]) {
-			if h := t.wildHost[name[i:]]; h != nil {
-				return h, byWildHost
+			if at, ok := n.wildHost[name[i:]]; ok {
+				return t.hosts[at], byWildHost
 			}
 		}
 	}

@@ -31,11 +31,14 @@ type host struct {
 	named      *source     // who gave it its aliases
 	twin       bool        // the name with or without www. redirects to it
 	told       *told
-	out        model.Host // with the aliases that it has
-	published  uint64     // the translation that made out
-	place      int        // of out among the hosts
-	twinOf     twinOf     // of a host that redirects to another one
+	out        *model.Host // with the aliases that it has; nobody changes it
+	published  uint64      // the translation that made out
+	place      int         // of out among the hosts
+	twinOf     twinOf      // of a host that redirects to another one
 }
+
+// newHost returns a host that nothing has been made of.
+func newHost(name string) *host { return &host{name: name, out: &model.Host{Name: name}} }
 
 // part is one rule for a host.
 type part struct {

@@ -160,8 +160,7 @@ func (s *servers) gather() {
 func (s *servers) host(name string) *host {
 	h := s.k.hosts[name]
 	if h == nil {
-		h = &host{name: name}
-		h.out.Name = name
+		h = newHost(name)
 		s.k.hosts[name] = h
 	}
 	return h
@@ -204,8 +203,9 @@ func (s *servers) publish(h *host, aliases []string) {
 	if h.published >= h.built && slices.Equal(aliases, h.out.Aliases) {
 		return
 	}
-	h.out = h.Host
-	h.out.Aliases = aliases
+	out := h.Host
+	out.Aliases = aliases
+	h.out = &out
 	h.published = s.m.turn
 	s.changed = append(s.changed, h)
 }
@@ -235,11 +235,11 @@ func (s *servers) dropAliases() {
 }
 
 // result returns the hosts as the model has them.
-func (s *servers) result() []model.Host {
+func (s *servers) result() []*model.Host {
 	list, moved := s.k.roll.end()
 	switch {
 	case moved:
-		s.k.list = make([]model.Host, len(list))
+		s.k.list = make([]*model.Host, len(list))
 		for i, h := range list {
 			h.place, s.k.list[i] = i, h.out
 		}

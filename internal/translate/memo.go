@@ -59,7 +59,7 @@ type ledger struct {
 	named     int              // hosts, in this turn
 	twins     map[string]*host // that from-to-www-redirect adds
 	roll      roll[*host]      // both, by name
-	list      []model.Host
+	list      []*model.Host
 	ingresses []model.Origin
 }
 

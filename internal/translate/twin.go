@@ -34,8 +34,7 @@ func (s *servers) addTwins() {
 		}
 		twin := s.k.twins[name]
 		if twin == nil {
-			twin = &host{name: name}
-			twin.out.Name = name
+			twin = newHost(name)
 			s.k.twins[name] = twin
 		}
 		s.k.roll.call(twin)

@@ -120,10 +120,14 @@ func (s *servers) decide(b *backend, f *found, first *upstreamSettings) {
 	if l.stuck == turn {
 		settings.sticky = l.sticky
 	}
-	u, another := l.shared, l.name+"@"+s.c.name
-	for u.made == turn && (!settings.of(&u.Upstream) || u.External != f.external) {
+	u := l.shared
+	for another := ""; u.made == turn && (!settings.of(&u.Upstream) || u.External != f.external); {
+		if another == "" {
+			another = l.name + "@" + s.c.name
+		} else {
+			another += "@" + settings.protocol
+		}
 		u = s.m.upstream(another)
-		another += "@" + settings.protocol
 	}
 	if u.made != turn {
 		s.m.make(u, model.Upstream{

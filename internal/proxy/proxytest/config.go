@@ -28,7 +28,9 @@ func Config(hosts ...model.Host) *model.Config {
 	c := model.Controller{
 		Name: "default", Settings: Settings(),
 		Listeners: []model.Listener{{Name: "http", Port: 80}, {Name: "https", Port: 443, TLS: true}},
-		Hosts:     hosts,
+	}
+	for i := range hosts {
+		c.Hosts = append(c.Hosts, &hosts[i])
 	}
 	cfg := &model.Config{Controllers: []model.Controller{c}}
 	seen := map[string]bool{"": true}
