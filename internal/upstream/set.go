@@ -35,6 +35,7 @@ type Set struct {
 	pools   map[string]*Pool
 	version uint64                       // changes when another pool, or none, has a name
 	turn    uint64                       // counts Apply
+	last    []model.Upstream             // that it was called with
 	given   map[string]model.EndpointSet // the last endpoints given for a name, with or without a pool
 }
 
@@ -69,13 +70,17 @@ func (s *Set) Version() uint64 {
 	return s.version
 }
 
-// Apply makes the set hold exactly these upstreams. A pool that stays keeps its
+// Apply makes the set hold exactly these upstreams, which nobody changes any more. A pool that stays keeps its
 // endpoints and connections; one that goes serves the requests that still have it and
 // then closes its connections, and the endpoints given for its name are forgotten.
 func (s *Set) Apply(ups []model.Upstream, settings KeepAlive) {
 	s.keep.settings.Store(&settings)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if model.Identical(ups, s.last) && len(s.pools) == len(ups) {
+		return // most changes concern no upstream
+	}
+	s.last = ups
 	s.turn++
 	for i := range ups {
 		s.apply(&ups[i])
