@@ -165,7 +165,7 @@ func (k *collector) Collect(ch chan<- prometheus.Metric) {
 	stands := k.c.stands.Load()
 	k.collectRequests(ch, stands, served)
 	k.collectController(send, stands)
-	k.collectProcess(send, stands, served)
+	k.collectProcess(send, stands)
 	k.collectEnds(send)
 	collectState(send, stands)
 	l := k.c.runs.engine.Stats()

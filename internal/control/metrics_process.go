@@ -3,15 +3,13 @@ package control
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-
-	"github.com/pierhead/pierhead/internal/proxy"
 )
 
 // ingress-nginx's metrics of nginx's processes: here of this one.
 var (
 	mNginxConnsN   = newProcess("connections_total", "counter", " state", "Client connections, by state: accepted; handled, which is the same here.")
 	mNginxRequests = newProcess("requests_total", "counter", "", "Requests, also those that no route took.")
-	mNginxConns    = newProcess("connections", "gauge", " state", "Client connections, by state: active are all, writing are requests being served, waiting are connections without one; reading is 0, since a head that is being read belongs to waiting here.")
+	mNginxConns    = newProcess("connections", "gauge", " state", "Client connections, by state: active are all; reading have sent a part of an HTTP/1 request head; writing are requests being served; waiting are the others, also those in a TLS handshake and those of HTTP/2 without a request.")
 	mNginxProcs    = newProcess("num_procs", "gauge", "", "1: this one.")
 	mNginxCPU      = newProcess("cpu_seconds_total", "counter", "", "CPU time used.")
 	mNginxRead     = newProcess("read_bytes_total", "counter", "", "Bytes read from disks.")
@@ -48,25 +46,20 @@ func (p *processReader) read() map[string]float64 {
 }
 
 // collectProcess collects of this process what ingress-nginx tells of nginx.
-func (k *collector) collectProcess(send sender, stands *standing, served map[string]*proxy.Metrics) {
+func (k *collector) collectProcess(send sender, stands *standing) {
 	opt := &k.c.opt.Metrics
 	if opt.Pod == "" || stands.plan == nil || len(stands.plan.Config.Controllers) != 1 {
 		return
 	}
 	who := opt.identity(&stands.plan.Config.Controllers[0])
-	n := k.c.runs.listeners.Counts()
-	requests, inFlight := uint64(0), int64(0)
-	for _, m := range served {
-		requests += m.Requests
-		inFlight += m.InFlight
-	}
+	n := k.c.Traffic()
 	send(mNginxConnsN, float64(n.Accepted), who.labels("accepted")...)
 	send(mNginxConnsN, float64(n.Accepted), who.labels("handled")...)
-	send(mNginxRequests, float64(requests), who.labels()...)
+	send(mNginxRequests, float64(n.Requests), who.labels()...)
 	send(mNginxConns, float64(n.Active), who.labels("active")...)
-	send(mNginxConns, 0, who.labels("reading")...)
-	send(mNginxConns, float64(inFlight), who.labels("writing")...)
-	send(mNginxConns, float64(max(n.Active-inFlight, 0)), who.labels("waiting")...)
+	send(mNginxConns, float64(n.Reading), who.labels("reading")...)
+	send(mNginxConns, float64(n.Writing), who.labels("writing")...)
+	send(mNginxConns, float64(n.Waiting), who.labels("waiting")...)
 	send(mNginxProcs, 1, who.labels()...)
 	values := k.process.read()
 	for _, v := range []struct {

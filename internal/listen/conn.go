@@ -121,6 +121,7 @@ func (k *conn) serve(o *options, s loop.Stream) {
 		Scheme:  k.scheme(),
 		Refuse:  k.refuse,
 		Closed:  k.codecClosed,
+		Reading: &k.socket.set.counts.reading,
 	}
 	if k.facts.TLS == nil && o.Settings.HTTP2 {
 		cfg.HTTP2 = k.serveHTTP2

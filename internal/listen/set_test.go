@@ -155,3 +155,38 @@ func TestDrainHTTP2(t *testing.T) {
 }
 
 var _ listen.Service = (*facts)(nil)
+
+// TestReading: a connection of which half a request head is here counts as one that is
+// read, until the rest has come, is refused, or never will.
+func TestReading(t *testing.T) {
+	onBoth(t, func(t *testing.T, kind loop.Kind) {
+		f := start(t, kind, certificates(t, nil, ""))
+		becomes := func(want int64) {
+			t.Helper()
+			for end := time.Now().Add(patience); f.set.Counts().Reading != want; {
+				if time.Now().After(end) {
+					t.Fatalf("%d connections are read, want %d", f.set.Counts().Reading, want)
+				}
+			}
+		}
+		idle := f.dial("http")
+		get(t, idle, "/")
+		whole, refused, left := f.dial("http"), f.dial("http"), f.dial("http")
+		for _, c := range []net.Conn{whole, refused, left} {
+			io.WriteString(c, "GET / HTTP/1.1\r\n")
+		}
+		becomes(3)
+		io.WriteString(whole, "Host: h.test\r\n\r\n")
+		if status, _ := read(t, whole); status != 200 {
+			t.Errorf("the answer is %d", status)
+		}
+		becomes(2)
+		io.WriteString(refused, "no field\r\n\r\n")
+		if status, _ := read(t, refused); status != 400 {
+			t.Errorf("the answer is %d", status)
+		}
+		becomes(1)
+		left.Close()
+		becomes(0)
+	})
+}

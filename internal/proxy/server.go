@@ -77,6 +77,18 @@ func (s *Server) Metrics() *Metrics {
 	return all.sorted()
 }
 
+// Totals returns how many requests have come and how many of them are being served. Any
+// goroutine may call it.
+func (s *Server) Totals() (requests uint64, inFlight int64) {
+	for _, sl := range s.slots {
+		sl.meter.mu.Lock()
+		requests += sl.meter.requests
+		inFlight += sl.meter.inFlight
+		sl.meter.mu.Unlock()
+	}
+	return requests, inFlight
+}
+
 // KeepExemplars has the requests that fall into the buckets of durations kept from now
 // on. Any goroutine may call it.
 func (s *Server) KeepExemplars() {

@@ -20,6 +20,7 @@ const drainLimit = 256 << 10
 
 // refuse answers a request that is not served, and closes the connection.
 func (c *ServerConn) refuse(w *work, r *Refusal, lim *Limits) {
+	c.read()
 	w.resp.Reset()
 	w.resp.Status = r.Fault.Status()
 	var page []byte

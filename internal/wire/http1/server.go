@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pierhead/pierhead/internal/loop"
@@ -26,6 +27,9 @@ type ServerConfig struct {
 	// Closed is called once, when the codec is done with the connection: it is
 	// closed, or was given to HTTP2. Nil is nothing to do.
 	Closed func()
+	// Reading counts the connections of which a part of a request head is here, and the
+	// rest is waited for. A head that comes whole is never counted. Nil: nobody asks.
+	Reading *atomic.Int64
 }
 
 // Refusal is a request that the codec answered itself.
@@ -43,6 +47,7 @@ type ServerConn struct {
 	work     *work // nil while nothing of a request is here
 	requests int64
 	parked   bool // waits for a request by OnReadable
+	reading  bool // is counted in ServerConfig.Reading
 	draining bool
 	closed   bool
 }
@@ -171,6 +176,7 @@ func (c *ServerConn) close() {
 // gone ends the codec's part in the connection.
 func (c *ServerConn) gone() {
 	c.closed = true
+	c.read()
 	c.drop()
 	if c.cfg.Closed != nil {
 		c.cfg.Closed()
@@ -278,6 +284,7 @@ func (c *ServerConn) readHead(w *work, lim *Limits) bool {
 				return false
 			}
 			if n > 0 {
+				c.read()
 				w.in.take(n)
 				return true
 			}
@@ -285,6 +292,7 @@ func (c *ServerConn) readHead(w *work, lim *Limits) bool {
 		if len(b) > 0 && !timed { // one bound for the whole head, however slowly it comes
 			c.deadline(lim.HeaderTimeout)
 			timed = true
+			c.reads()
 		}
 		moved, err := w.in.moreHead(lim.maxHead())
 		if moved {
@@ -300,6 +308,22 @@ func (c *ServerConn) readHead(w *work, lim *Limits) bool {
 			c.close()
 			return false
 		}
+	}
+}
+
+// reads counts the connection as one whose head is being read.
+func (c *ServerConn) reads() {
+	if c.cfg.Reading != nil {
+		c.reading = true
+		c.cfg.Reading.Add(1)
+	}
+}
+
+// read ends that.
+func (c *ServerConn) read() {
+	if c.reading {
+		c.reading = false
+		c.cfg.Reading.Add(-1)
 	}
 }
 
