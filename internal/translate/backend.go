@@ -71,8 +71,12 @@ func (b *backend) check(o *Objects, r *report, opt Options, s upstreamSettings) 
 	case port.Protocol != "" && port.Protocol != corev1.ProtocolTCP:
 		b.tell(r, b.portField, b.port, fmt.Sprintf("the port of Service %s is %s", b.service, port.Protocol), "name a TCP port")
 	case opt.Standalone && o.addresses(b.service, b.port, s.service).none():
-		b.tell(r, b.nameField, b.service.name, fmt.Sprintf("Service %s has no ready endpoints", b.service),
-			"add Endpoints or an EndpointSlice for it")
+		reason, remedy := fmt.Sprintf("Service %s has no ready endpoints", b.service), "add Endpoints or an EndpointSlice for it"
+		if o.portless(b.service, port) {
+			reason = fmt.Sprintf("the EndpointSlices of Service %s have no ports, and its target port %q is no number", b.service, port.TargetPort.String())
+			remedy = "give the EndpointSlices the port, or the Service a number"
+		}
+		b.tell(r, b.nameField, b.service.name, reason, remedy)
 	}
 	return "", 0
 }

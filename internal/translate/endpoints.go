@@ -124,6 +124,15 @@ func (a *addresses) add(s *discoveryv1.EndpointSlice, port *corev1.ServicePort) 
 	}
 }
 
+// portless tells whether a Service has slices with endpoints that have no ports, and its
+// own port gives them none, being a name.
+func (o *Objects) portless(service id, port *corev1.ServicePort) bool {
+	o.note(ofSlice, service)
+	return numericTarget(port) == 0 && slices.ContainsFunc(o.ofService[service], func(s *discoveryv1.EndpointSlice) bool {
+		return len(s.Ports) == 0 && len(s.Endpoints) > 0
+	})
+}
+
 func isTrue(b *bool) bool { return b != nil && *b }
 
 // targetOf returns the number that one port of a slice gives for a Service port: its

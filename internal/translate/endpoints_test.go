@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/tools/txtar"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -70,6 +71,44 @@ func TestEndpointConditions(t *testing.T) {
 			if drain := numbers(got[0].Draining); !slices.Equal(drain, strings.Fields(tt.drain)) {
 				t.Errorf("%s: %s: %q drain, want %q", tt.name, what, drain, tt.drain)
 			}
+		}
+	}
+}
+
+// TestSliceWithoutPorts: endpoints without a port have the one that the Service says by
+// number; a name leads nowhere, which is told.
+func TestSliceWithoutPorts(t *testing.T) {
+	for target, want := range map[string]string{", targetPort: 8080": "192.0.2.1:8080", "": "192.0.2.1:80", ", targetPort: web": ""} {
+		o, problems := load(t, []txtar.File{{Name: "web.yaml", Data: []byte(`
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {ports: [{name: http, port: 80` + target + `}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+endpoints: [{addresses: [192.0.2.1]}]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: shop, annotations: {kubernetes.io/ingress.class: nginx}}
+spec: {rules: [{host: a.test, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]}
+`)}})
+		cfg, more := translate.Translate(o, translate.Options{Standalone: true, Default: &translate.Default{Namespace: "shop", Flags: translate.DefaultFlags()}})
+		got := ""
+		for _, set := range translate.Endpoints(o, cfg) {
+			for _, e := range set.Endpoints {
+				got += e.String()
+			}
+		}
+		problems = append(problems, more...)
+		told := slices.ContainsFunc(problems, func(p model.Problem) bool {
+			return strings.Contains(p.Reason, `have no ports, and its target port "web" is no number`)
+		})
+		if got != want || told != (want == "") {
+			t.Errorf("%q gives %q, want %q; told: %v: %v", target, got, want, told, problems)
 		}
 	}
 }
