@@ -16,8 +16,8 @@ import (
 	"github.com/pierhead/pierhead/internal/translate"
 )
 
-// health is the controller's health, metrics and state on one address, and the
-// profiler on another. It is there before the first object is read and until the
+// health is the controller's health, metrics and state on one address, the profiler on
+// another, and what nginx tells of itself on a third. It is there before the first object is read and until the
 // process ends.
 type health struct {
 	waiting func() string // what the first table waits for
@@ -57,6 +57,10 @@ func startHealth(f *translate.ProcessFlags, log *slog.Logger) (*health, error) {
 		if err := h.listen(addr, profiles(), log); err != nil {
 			log.Warn("there is no profiler: "+err.Error(), "remedy", "choose another address with --profiler-address and --profiler-port")
 		}
+	}
+	addr = net.JoinHostPort("127.0.0.1", f.Text("status-port"))
+	if err := h.listen(addr, h.nginx(), log); err != nil {
+		log.Warn("there is no /nginx_status: "+err.Error(), "remedy", "choose another port with --status-port")
 	}
 	return h, nil
 }

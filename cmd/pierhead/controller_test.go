@@ -4,18 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
-	"net"
-	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/pierhead/pierhead/internal/control"
-	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/manual"
-	"github.com/pierhead/pierhead/internal/source/file"
 	"github.com/pierhead/pierhead/internal/translate"
 )
 
@@ -31,6 +24,19 @@ func TestFlagsAreTold(t *testing.T) {
 		fmt.Fprintf(&b, "| `--%s` | %s | %s | %s |\n", row.Name, def, row.State, row.Doc)
 	}
 	manual.Compare(t, "flags.md", "flags", b.String()+"\n")
+}
+
+// TestOwnPortsAreTold holds that docs/install.md lists the ports that streams cannot have.
+func TestOwnPortsAreTold(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("\n| flag | default |\n|---|---|\n")
+	for _, row := range translate.OwnPorts() {
+		if row.Default == "0" {
+			row.Default = "none; the chart gives it 8443"
+		}
+		fmt.Fprintf(&b, "| `--%s` | %s |\n", row.Name, row.Default)
+	}
+	manual.Compare(t, "install.md", "own-ports", b.String()+"\n")
 }
 
 // TestByName: every way in which manifests start ingress-nginx's program, and the names
@@ -77,7 +83,7 @@ func TestControllerRefuses(t *testing.T) {
 func TestControllerWarns(t *testing.T) {
 	t.Setenv("POD_NAME", "")
 	var log bytes.Buffer
-	err := runController(context.Background(), []string{"--sort-backends", "--disable-node-list", "--sync-rate-limit=1"}, &bytes.Buffer{}, &log)
+	err := runController(context.Background(), []string{"--sort-backends", "--disable-node-list", "--sync-rate-limit=1", "--enable-ssl-passthrough"}, &bytes.Buffer{}, &log)
 	if err == nil || !strings.Contains(err.Error(), "POD_NAME") {
 		t.Errorf("the error is %v", err)
 	}
@@ -98,50 +104,5 @@ func TestControllerNamespaces(t *testing.T) {
 	f := translate.ReadProcessFlags(strings.Fields("--configmap=a/x --default-backend-service=b/x --default-ssl-certificate=c/x --publish-service=d/x"), nil)
 	if got := namespaces("own", f); !slices.Equal(got, []string{"own", "a", "b", "c", "d"}) {
 		t.Errorf("namespaces are %q", got)
-	}
-}
-
-// TestStateAPI: the address of the health check tells the state, unless that is switched
-// off; health and metrics are told all the same.
-func TestStateAPI(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	ln.Close()
-	for _, on := range []bool{true, false} {
-		f := translate.ReadProcessFlags([]string{"--healthz-host=127.0.0.1", "--healthz-port=" + port, "--profiling=false", fmt.Sprintf("--state-api=%v", on)}, nil)
-		h, err := startHealth(f, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.leading = func() bool { return true }
-		c, err := control.Start(t.Context(), control.Options{
-			Source: file.New(t.TempDir()), Engine: loop.Goroutines, AnyPort: true, ListenAddress: netip.MustParseAddr("127.0.0.1"), Log: slog.New(slog.DiscardHandler),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.serve(c)
-		want := http.StatusForbidden
-		if on {
-			want = http.StatusOK
-		}
-		for path, want := range map[string]int{"/api/v1/info": want, "/api/v1/state": want, "/api/v1/explain?url=http://a/": want, "/healthz": 200, "/metrics": 200} {
-			resp, err := http.Get("http://127.0.0.1:" + port + path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp.Body.Close()
-			if resp.StatusCode != want {
-				t.Errorf("--state-api=%v: %s is answered %d, want %d", on, path, resp.StatusCode, want)
-			}
-		}
-		http.DefaultClient.CloseIdleConnections()
-		h.close()
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
 	}
 }

@@ -33,6 +33,10 @@ type Flags struct {
 	UDPServices            string // likewise
 	SSLPassthrough         bool
 	HealthzPort            uint16
+	StatusPort             uint16
+	Profiling              bool
+	ProfilerPort           uint16
+	WebhookPort            uint16 // 0: there is no webhook
 }
 
 // DefaultFlags returns the flags of a controller that is given none.
@@ -44,6 +48,9 @@ func DefaultFlags() Flags {
 		HTTPPort:          80,
 		HTTPSPort:         443,
 		HealthzPort:       10254,
+		StatusPort:        10246,
+		Profiling:         true,
+		ProfilerPort:      10245,
 	}
 }
 

@@ -69,15 +69,15 @@ var knownFlags = map[string]flagInfo{
 	"monitor-max-batch-size":          {kind: intFlag, off: "10000", doc: "A queue inside nginx; there is none here."},
 	"post-shutdown-grace-period":      {kind: intFlag, honoured: true, off: "10", doc: "Seconds between the last connection and the end of the process."},
 	"profiler-address":                {honoured: true, off: "127.0.0.1", doc: "The address of the profiler."},
-	"profiler-port":                   {kind: portFlag, honoured: true, off: "10245", doc: "Its port."},
-	"profiling":                       {kind: boolFlag, honoured: true, off: "true", doc: "Serves Go's profiles there, under /debug/pprof/."},
+	"profiler-port":                   {kind: portFlag, honoured: true, set: func(f *Flags, v string) { f.ProfilerPort = port(v) }, off: "10245", doc: "Its port."},
+	"profiling":                       {kind: boolFlag, honoured: true, set: func(f *Flags, v string) { f.Profiling = truth(v) }, off: "true", doc: "Serves Go's profiles there, under /debug/pprof/."},
 	"report-node-internal-ip-address": {kind: boolFlag, honoured: true, off: "false", doc: "Where status gets the addresses of nodes: the internal ones."},
 	"report-status-classes":           {kind: boolFlag, honoured: true, off: "false", doc: "Metrics of requests have the status 2xx instead of 200."},
 	"shutdown-grace-period":           {kind: intFlag, honoured: true, off: "5", doc: "Seconds between SIGTERM and the last connection that is accepted, longer by up to 15 while connections still come unless it is 0. In ingress-nginx the default is 0, which loses connections."},
 	"size-buckets":                    {kind: floatsFlag, honoured: true, off: "10,100,1000,10000,100000,1e+06,1e+07", doc: "Buckets of bytes sent."},
 	"ssl-passthrough-proxy-port":      {kind: portFlag, off: "442", doc: "A port between parts of nginx; there are none here."},
 	"state-api":                       {kind: boolFlag, honoured: true, ours: true, off: "true", doc: "Answers questions about what is served, on the address of the health check, under /api/ (docs/json.md); kubectl pierhead needs it."},
-	"status-port":                     {kind: portFlag, off: "10246", doc: "A port inside nginx; there is none here."},
+	"status-port":                     {kind: portFlag, honoured: true, set: func(f *Flags, v string) { f.StatusPort = port(v) }, off: "10246", doc: "The port of 127.0.0.1 with /nginx_status, as nginx's stub_status writes it, /healthz and /is-dynamic-lb-initialized. A port that is not free is told, and serving goes on without."},
 	"status-update-interval":          {kind: intFlag, honoured: true, off: "60", doc: "Seconds between two looks at every Ingress's status; changes are written at once."},
 	"stream-port":                     {kind: portFlag, off: "10247", doc: "A port inside nginx; there is none here."},
 	"sync-period":                     {kind: durationFlag, off: "0s", doc: "When caches are gone through again; they are compared with every list instead."},
@@ -85,7 +85,7 @@ var knownFlags = map[string]flagInfo{
 	"time-buckets":                    {kind: floatsFlag, honoured: true, off: "0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10", doc: "Buckets of durations, in seconds."},
 	"update-status":                   {kind: boolFlag, honoured: true, off: "true", doc: "Writes the Ingresses' status."},
 	"update-status-on-shutdown":       {kind: boolFlag, honoured: true, off: "true", doc: "The last one empties it when it ends."},
-	"validating-webhook":              {honoured: true, doc: "The address, as host:port, at which the API server asks about Ingresses before it stores them. By default it is not asked."},
+	"validating-webhook":              {honoured: true, set: setWebhook, doc: "The address, as host:port, at which the API server asks about Ingresses before it stores them. By default it is not asked."},
 	"validating-webhook-certificate":  {honoured: true, doc: "The file with the webhook's certificate and its chain; it is read again when it changes. Without it the certificate is made here and kept in a Secret, as the chart has it."},
 	"validating-webhook-key":          {honoured: true, doc: "The file with its key."},
 	"version":                         {kind: boolFlag, honoured: true, off: "false", doc: "Prints the version and exits."},
@@ -106,6 +106,9 @@ var knownFlags = map[string]flagInfo{
 	"sort-backends":                {kind: boolFlag, effect: removedFlag},
 	"ssl-passtrough-proxy-port":    {kind: portFlag, effect: removedFlag},
 }
+
+// setWebhook notes the port of the webhook. An address without one is refused at the start.
+func setWebhook(f *Flags, v string) { f.WebhookPort = port(v[strings.LastIndexByte(v, ':')+1:]) }
 
 func setStatusAddress(f *Flags, v string) {
 	f.PublishStatusAddress = nil

@@ -161,17 +161,43 @@ func (e *streamEntry) read(taken map[uint16]string) (streamLead, bool) {
 	return l, e.find(&l, service)
 }
 
+// ownPort is a TCP port on which the controller itself listens.
+type ownPort struct {
+	port uint16 // 0: it does not
+	flag string
+}
+
+// ownPorts lists them.
+func (f *Flags) ownPorts() []ownPort {
+	profiler := ownPort{f.ProfilerPort, "--profiler-port"}
+	if !f.Profiling {
+		profiler.port = 0
+	}
+	return []ownPort{
+		{f.HTTPPort, "--http-port"}, {f.HTTPSPort, "--https-port"}, {f.HealthzPort, "--healthz-port"},
+		{f.StatusPort, "--status-port"}, profiler, {f.WebhookPort, "--validating-webhook"},
+	}
+}
+
+// OwnPorts lists the flags by which a controller listens on ports that no stream can have,
+// with their defaults; 0 is none.
+func OwnPorts() (rows []FlagRow) {
+	f := DefaultFlags()
+	for _, own := range f.ownPorts() {
+		rows = append(rows, FlagRow{Name: strings.TrimPrefix(own.flag, "--"), Default: strconv.Itoa(int(own.port))})
+	}
+	return rows
+}
+
 // reserved returns the flag by which the controller itself listens on a port, or "".
 func (e *streamEntry) reserved(port uint16) string {
-	f := &e.s.c.Flags
-	switch {
-	case e.protocol != "TCP":
-	case port == f.HTTPPort:
-		return "--http-port"
-	case port == f.HTTPSPort:
-		return "--https-port"
-	case port == f.HealthzPort:
-		return "--healthz-port"
+	if e.protocol != "TCP" {
+		return ""
+	}
+	for _, own := range e.s.c.ownPorts() {
+		if own.port == port {
+			return own.flag
+		}
 	}
 	return ""
 }
