@@ -14,6 +14,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/pierhead/pierhead/e2e/bed"
 )
 
 // A space is a namespace of one test.
@@ -95,20 +97,7 @@ func (s *space) endpoints(service string) (ready, all int) {
 // eventually repeats check until it returns nil.
 func (s *space) eventually(limit time.Duration, check func() error) {
 	s.Helper()
-	deadline, tick := time.NewTimer(limit), time.NewTicker(50*time.Millisecond)
-	defer deadline.Stop()
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			s.Fatalf("not within %s: %v", limit, err)
-		}
-	}
+	(&bed.Space{TB: s.T}).Eventually(limit, check)
 }
 
 // answer is what the echo application says.
