@@ -90,7 +90,7 @@ func KeyPair(hosts ...string) (certificate, key []byte, roots *x509.CertPool, er
 		return nil, nil, nil, err
 	}
 	now := time.Now()
-	template := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: hosts[0]}, DNSNames: hosts, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(0, 0, 30),
+	template := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: hosts[0], Organization: []string{"Tests"}}, DNSNames: hosts, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(0, 0, 30),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, k.Public(), k)
 	if err != nil {
