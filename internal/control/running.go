@@ -60,7 +60,7 @@ func newRunning(opt Options) (*running, error) {
 		opt: opt, engine: engine,
 		pools: upstream.NewSet(engine.Loops()), client: upstream.NewClient(engine.Loops()), outlasts: exchange.NewState(),
 		tables: map[string]*routing.Live{}, servers: map[string]*proxy.Server{}, logs: map[string]*proxy.AccessLog{},
-		certificates: map[string]*listen.Certificates{}, forgotten: time.Now(), errors: newErrorLog(opt.Log), listeners: listen.New(engine), balancers: l4.New(engine, l4.Config{}), streams: newStreams(engine),
+		certificates: map[string]*listen.Certificates{}, forgotten: time.Now(), errors: newErrorLog(opt.Log), listeners: listen.New(engine), balancers: l4.New(engine, l4.Config{}), streams: newStreams(engine, opt.Place),
 	}
 	r.listeners.Linger = opt.Linger
 	if opt.Place != nil && opt.Engine == loop.Loops {

@@ -11,6 +11,7 @@ import (
 	"github.com/pierhead/pierhead/internal/l4"
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/model"
+	"github.com/pierhead/pierhead/internal/takeover"
 	"github.com/pierhead/pierhead/internal/translate"
 )
 
@@ -26,8 +27,8 @@ type streams struct {
 	failing bool // something could not be opened
 }
 
-func newStreams(e *loop.Engine) *streams {
-	return &streams{tcp: l4.New(e, l4.Config{Interval: -1}), udp: l4.NewDatagrams(), found: &findings{}}
+func newStreams(e *loop.Engine, place *takeover.Place) *streams {
+	return &streams{tcp: l4.New(e, l4.Config{Interval: -1}), udp: l4.NewDatagrams(place), found: &findings{}}
 }
 
 // streamKey names a port of a controller in errors, numbers and the state.

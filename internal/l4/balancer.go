@@ -173,6 +173,7 @@ func (b *Balancer) Close(ctx context.Context) error {
 	}
 	b.watch.Store(nil)
 	b.mu.Unlock()
+	b.engine.Round() // who was accepted last is among those that are waited for
 	for b.open.Load() > 0 {
 		select {
 		case <-b.empty:

@@ -18,6 +18,8 @@ import (
 // begins a session: a socket of its own to an endpoint, by which answers come back. A
 // session ends when every answer has come that is expected, or in silence.
 type Datagrams struct {
+	heritage Heritage // nil: none
+
 	mu     sync.Mutex
 	ports  map[place]*udpPort
 	closed bool
@@ -43,8 +45,21 @@ type UDPOptions struct {
 
 const usualSessions = 4096
 
-// NewDatagrams returns Datagrams without ports.
-func NewDatagrams() *Datagrams { return &Datagrams{ports: map[place]*udpPort{}} }
+// Heritage joins the UDP sockets of this process with those of the process before it and
+// after it, where one takes another's place.
+type Heritage interface {
+	// ListenUDP is net.ListenUDP; the socket may be that of the process before.
+	ListenUDP(network string, addr netip.AddrPort) (*net.UDPConn, error)
+	// LeftUDP reports whether the process after this one has that socket too. Then what
+	// new clients send is left to it when the Datagrams are closed.
+	LeftUDP(network string, addr netip.AddrPort) bool
+}
+
+// NewDatagrams returns Datagrams without ports that take part in h; nil: their sockets
+// are theirs alone.
+func NewDatagrams(h Heritage) *Datagrams {
+	return &Datagrams{heritage: h, ports: map[place]*udpPort{}}
+}
 
 // Apply makes these ports the ones that are balanced. The sessions of a port that goes
 // live to their end. What could not be opened is told, and tried again at the next Apply.
@@ -85,11 +100,11 @@ func (g *Datagrams) open(at place, d *DesiredUDP) error {
 	if d.Listen.Addr().Is6() {
 		network = "udp6"
 	}
-	c, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(d.Listen))
+	c, err := g.listen(network, d.Listen)
 	if err != nil {
 		return err
 	}
-	p := &udpPort{socket: c, sessions: map[netip.AddrPort]*udpSession{}, many: &g.ended, tells: tellsDestination(c, network)}
+	p := &udpPort{network: network, socket: c, unread: make(chan struct{}), sessions: map[netip.AddrPort]*udpSession{}, many: &g.ended, tells: tellsDestination(c, network)}
 	p.want.Store(d)
 	p.local = c.LocalAddr().(*net.UDPAddr).AddrPort()
 	g.ports[at] = p
@@ -104,6 +119,13 @@ func (g *Datagrams) open(at place, d *DesiredUDP) error {
 	return nil
 }
 
+func (g *Datagrams) listen(network string, at netip.AddrPort) (*net.UDPConn, error) {
+	if g.heritage == nil {
+		return net.ListenUDP(network, net.UDPAddrFromAddrPort(at))
+	}
+	return g.heritage.ListenUDP(network, at)
+}
+
 // Close takes no new sessions, waits for those there are as long as ctx allows, and ends
 // those that are left. It answers the error of ctx when there were any.
 func (g *Datagrams) Close(ctx context.Context) error {
@@ -111,6 +133,9 @@ func (g *Datagrams) Close(ctx context.Context) error {
 	g.closed = true
 	var ports []*udpPort
 	for _, p := range g.ports {
+		if g.heritage != nil && g.heritage.LeftUDP(p.network, p.local) {
+			p.leaveReading()
+		}
 		p.retire()
 		ports = append(ports, p)
 	}
@@ -164,12 +189,15 @@ func (g *Datagrams) Stats() []PortStats {
 // udpPort is one UDP port. One goroutine reads its socket; each session has another for
 // the answers.
 type udpPort struct {
-	socket *net.UDPConn
-	local  netip.AddrPort
-	tells  bool // the socket tells at which of its addresses a datagram arrived
-	many   *sync.WaitGroup
-	want   atomic.Pointer[DesiredUDP]
-	turn   int // of the reader alone
+	network string
+	socket  *net.UDPConn
+	local   netip.AddrPort
+	tells   bool // the socket tells at which of its addresses a datagram arrived
+	many    *sync.WaitGroup
+	want    atomic.Pointer[DesiredUDP]
+	turn    int           // of the reader alone
+	away    atomic.Bool   // another process reads
+	unread  chan struct{} // closed when the reader has ended
 
 	mu       sync.Mutex
 	sessions map[netip.AddrPort]*udpSession // by client
@@ -203,6 +231,15 @@ func (p *udpPort) retire() {
 	p.closeEmpty()
 }
 
+// leaveReading ends the reader after the datagram that it holds. Sessions go on to
+// bring answers back; what their clients send comes to the process that has the socket
+// too, which is another session there.
+func (p *udpPort) leaveReading() {
+	p.away.Store(true)
+	_ = p.socket.SetReadDeadline(time.Unix(1, 0)) // a socket that is closed is not read either
+	<-p.unread
+}
+
 // leaves tells whether no new session begins.
 func (p *udpPort) leaves() bool {
 	p.mu.Lock()
@@ -234,11 +271,12 @@ const largest = 64 << 10
 
 // run hands on the datagrams of clients until the socket is closed.
 func (p *udpPort) run() {
+	defer close(p.unread)
 	buf, about := make([]byte, largest), make([]byte, 128)
 	for {
 		n, size, _, from, err := p.socket.ReadMsgUDPAddrPort(buf, about)
 		switch {
-		case errors.Is(err, net.ErrClosed):
+		case errors.Is(err, net.ErrClosed), err != nil && p.away.Load():
 			return
 		case err != nil: // the system is out of something
 			time.Sleep(10 * time.Millisecond)

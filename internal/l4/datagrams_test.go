@@ -41,7 +41,7 @@ func udpServer(t *testing.T, name string, times int) netip.AddrPort {
 // datagrams balances one UDP port until the test ends.
 func datagrams(t *testing.T, o UDPOptions) (*Datagrams, netip.AddrPort) {
 	t.Helper()
-	g := NewDatagrams()
+	g := NewDatagrams(nil)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
@@ -319,7 +319,7 @@ func TestDatagramsTakenPort(t *testing.T) {
 
 // An answer comes from the address that the client sent to.
 func TestDatagramsAnswerFromWhereTheyArrived(t *testing.T) {
-	g := NewDatagrams()
+	g := NewDatagrams(nil)
 	defer g.Close(context.Background())
 	o := UDPOptions{Find: fixed(udpServer(t, "x", 1)), Responses: 1}
 	if errs := g.Apply([]DesiredUDP{{Key: "p", Listen: netip.MustParseAddrPort("0.0.0.0:0"), UDPOptions: o}}); errs != nil {

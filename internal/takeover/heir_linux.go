@@ -113,7 +113,7 @@ func (p *Place) receive() {
 	tick := time.NewTicker(retry)
 	defer tick.Stop()
 	for {
-		if !p.followed() {
+		if !p.Followed() {
 			p.answer()
 		}
 		select {
@@ -122,18 +122,6 @@ func (p *Place) receive() {
 		case <-tick.C:
 		}
 	}
-}
-
-// followed reports whether a process after this one is live.
-func (p *Place) followed() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for h := range p.after {
-		if h.live {
-			return true
-		}
-	}
-	return false
 }
 
 // answer answers processes until the door is closed.

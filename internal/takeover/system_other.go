@@ -13,6 +13,7 @@ const possible = false
 type heir struct {
 	conn *net.UnixConn
 	has  map[string]bool
+	live bool
 }
 
 func (p *Place) ask()     {}

@@ -98,10 +98,15 @@ func (p *Place) take(key string) *os.File {
 // Left reports whether the process after has the socket of this address, as
 // loop.Heritage says.
 func (p *Place) Left(addr netip.AddrPort) bool {
+	return p.leaves("tcp " + addr.String())
+}
+
+// leaves reports whether the process after has a socket.
+func (p *Place) leaves(key string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for h := range p.after {
-		if h.has["tcp "+addr.String()] {
+		if h.has[key] {
 			return true
 		}
 	}
@@ -122,7 +127,7 @@ func (p *Place) Listen(addr string) (net.Listener, error) {
 		}
 	}
 	if err == nil {
-		p.keep("tcp "+ln.Addr().String(), ln.(*net.TCPListener))
+		p.keep("tcp "+canonical(ln.Addr().String()), ln.(*net.TCPListener))
 	}
 	return ln, err
 }
@@ -140,20 +145,54 @@ func (p *Place) ListenPacket(addr string) (net.PacketConn, error) {
 		}
 	}
 	if err == nil {
-		p.keep("udp "+pc.LocalAddr().String(), pc.(*net.UDPConn))
+		p.keep("udp "+canonical(pc.LocalAddr().String()), pc.(*net.UDPConn))
 	}
 	return pc, err
 }
 
-// canonical writes an address as a socket tells it.
-func canonical(addr string) string {
-	if a, err := net.ResolveTCPAddr("tcp", addr); err == nil {
-		if a.IP == nil {
-			a.IP = net.IPv6unspecified
-		}
-		return a.String()
+// ListenUDP is net.ListenUDP for udp4 or udp6, as l4.Heritage says.
+func (p *Place) ListenUDP(network string, addr netip.AddrPort) (*net.UDPConn, error) {
+	c, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(addr))
+	if p == nil {
+		return c, err
 	}
-	return addr
+	if inUse(err) {
+		if f := p.take(network + " " + addr.String()); f != nil {
+			var pc net.PacketConn
+			if pc, err = net.FilePacketConn(f); err == nil {
+				c = pc.(*net.UDPConn)
+			}
+			f.Close()
+		}
+	}
+	if err == nil {
+		p.keep(network+" "+bound(c).String(), c)
+	}
+	return c, err
+}
+
+// LeftUDP reports whether the process after has this socket of ListenUDP too.
+func (p *Place) LeftUDP(network string, addr netip.AddrPort) bool {
+	return p != nil && p.leaves(network+" "+addr.String())
+}
+
+// bound returns the address of a socket as those who ask for it write it.
+func bound(c *net.UDPConn) netip.AddrPort {
+	at := c.LocalAddr().(*net.UDPAddr).AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
+
+// canonical writes an address that Listen and ListenPacket take: they make one socket of
+// all that means every address of the machine.
+func canonical(addr string) string {
+	a, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return addr
+	}
+	if a.IP == nil || a.IP.IsUnspecified() {
+		a.IP = net.IPv6unspecified
+	}
+	return a.String()
 }
 
 func (p *Place) keep(key string, s fder) {
@@ -168,6 +207,21 @@ func (p *Place) Succeeded() <-chan struct{} {
 		return nil
 	}
 	return p.succeeded
+}
+
+// Followed reports whether a process after this one is live now.
+func (p *Place) Followed() bool {
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for h := range p.after {
+		if h.live {
+			return true
+		}
+	}
+	return false
 }
 
 // Live says that this process serves: the one before may end, and one after may come.

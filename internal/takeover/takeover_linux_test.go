@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strconv"
 	"testing"
 	"time"
 
@@ -97,6 +98,53 @@ func TestSocketsGoOn(t *testing.T) {
 	}
 }
 
+// A socket of every address is found again however that is written, and one of UDP is
+// read by who goes on with it.
+func TestEveryAddress(t *testing.T) {
+	first := place(t, t.Name(), true)
+	ln, err := first.Listen("0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	udp, err := first.ListenUDP("udp4", netip.MustParseAddrPort("0.0.0.0:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bound(udp)
+	first.Live()
+	if first.Followed() || first.LeftUDP("udp4", at) {
+		t.Error("a process without one after it is followed")
+	}
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	next := place(t, t.Name(), true)
+	asks(t, next, ":"+port)
+	heard, err := next.ListenUDP("udp4", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer heard.Close()
+	if !first.LeftUDP("udp4", at) || first.LeftUDP("udp6", at) {
+		t.Error("the UDP socket is left to nobody, or one that is not there is")
+	}
+	next.Live()
+	eventually(t, "the first one is followed", first.Followed)
+	udp.Close()
+	c, err := net.Dial("udp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(at.Port()))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "hello")
+	buf := make([]byte, 16)
+	heard.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if n, err := heard.Read(buf); string(buf[:n]) != "hello" {
+		t.Errorf("the second one hears %q, %v", buf[:n], err)
+	}
+	next.Close()
+	eventually(t, "the first one is not followed any more", func() bool { return !first.Followed() })
+}
+
 // A process that ends before it is live changes nothing; the next one is answered.
 func TestHeirDies(t *testing.T) {
 	first := place(t, t.Name(), true)
@@ -152,7 +200,7 @@ func TestAlone(t *testing.T) {
 	l.Close()
 	none.Live()
 	none.Close()
-	if none.Succeeded() != nil {
+	if none.Succeeded() != nil || none.Followed() {
 		t.Error("a process on its own is succeeded")
 	}
 	for _, name := range []string{"", "a@b", string(make([]byte, 91))} {
