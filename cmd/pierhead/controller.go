@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -21,6 +22,7 @@ import (
 	"github.com/pierhead/pierhead/internal/model"
 	"github.com/pierhead/pierhead/internal/source/kube"
 	publish "github.com/pierhead/pierhead/internal/status"
+	"github.com/pierhead/pierhead/internal/takeover"
 	"github.com/pierhead/pierhead/internal/translate"
 )
 
@@ -41,6 +43,10 @@ the environment. Ready (GET /healthz on port 10254) when the first table is live
 SIGTERM: not ready at once, --shutdown-grace-period and as long as connections still
 come, 15 s at most, status clean-up, connections are drained,
 --post-shutdown-grace-period, exit 0. A second one ends the process at once.
+
+With --takeover another such process on the same node (two Pods of a DaemonSet with
+hostNetwork) gets the listening sockets and is live before this one ends: no connection
+is refused, and this one stops accepting at SIGTERM. Linux only.
 
 examples:
   pierhead controller --configmap=$(POD_NAMESPACE)/ingress-nginx-controller \
@@ -74,12 +80,14 @@ type controller struct {
 	log   *slog.Logger
 	out   io.Writer // the access log
 
+	place     *takeover.Place // nil: it takes nobody's
 	health    *health
 	source    *kube.Source
 	publisher *publish.Publisher
 	webhook   *admission.Server // nil: there is none
 	hook      *hook             // where it is asked
 	live      bool              // the first table is
+	left      bool              // another process accepts
 	known     map[string]bool   // problems that were logged
 	told      []model.Problem   // what changed was last told
 }
@@ -149,32 +157,43 @@ func (c *controller) run(ctx context.Context) error {
 	live, stop := context.WithCancel(context.Background())
 	defer stop()
 	var err error
-	if c.health, err = startHealth(c.flags, c.log); err != nil {
+	if c.place, err = c.takePlace(); err != nil {
 		return err
+	}
+	defer c.place.Close()
+	if c.health, err = c.startHealth(ctx); err != nil {
+		return unlessEnded(err)
 	}
 	defer c.health.close()
-	if err := c.connect(); err != nil {
-		return err
+	if err := c.connect(ctx); err != nil {
+		return unlessEnded(err)
 	}
 	defer c.hook.close()
-	c.health.waiting, c.health.leading = c.source.Waiting, c.publisher.Leading
+	c.health.wait(c.source.Waiting)
+	c.health.leading = c.publisher.Leading
 	running, err := c.start(ctx, live)
 	if err != nil || running == nil {
 		return err
 	}
 	c.hook.serve(ctx, c.webhook)
 	c.health.serve(running)
+	var told sync.WaitGroup
+	told.Go(func() { c.takeOver(ctx) })
+	defer told.Wait()
 	published := make(chan error, 1)
 	publishing, unpublish := context.WithCancel(live)
 	defer unpublish()
 	go func() { published <- c.publisher.Run(publishing) }()
 
 	<-ctx.Done()
+	c.place.Leave()
+	c.leave()
 	c.health.end()
-	c.pause("shutdown-grace-period")
+	c.pause("shutdown-grace-period", c.place.Followed)
 	if c.flags.Int("shutdown-grace-period") > 0 {
-		quiet(running.Accepted, quietFor, quietAtMost)
+		quiet(running.Accepted, quietFor, quietAtMost, c.place.Followed)
 	}
+	c.leave()
 	cleanup, cancel := context.WithTimeout(context.Background(), cleanupLimit)
 	defer cancel()
 	c.publisher.Shutdown(cleanup)
@@ -186,8 +205,16 @@ func (c *controller) run(ctx context.Context) error {
 	if err := running.Stop(); err != nil {
 		c.log.Warn(err.Error())
 	}
-	c.pause("post-shutdown-grace-period")
+	c.pause("post-shutdown-grace-period", func() bool { return false })
 	return nil
+}
+
+// unlessEnded drops the error of a start that the end of the process cut off.
+func unlessEnded(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 const (
@@ -203,20 +230,22 @@ const (
 	quietAtMost = 15 * time.Second
 )
 
-// quiet returns when the number of connections has stayed the same for a while, or the
-// limit has passed.
-func quiet(accepted func() uint64, still, limit time.Duration) {
-	for end := time.Now().Add(limit); time.Now().Before(end); {
+// quiet returns when the number of connections has stayed the same for a while, the limit
+// has passed, or over says so.
+func quiet(accepted func() uint64, still, limit time.Duration, over func() bool) {
+	for end := time.Now().Add(limit); !over() && time.Now().Before(end); {
 		had := accepted()
-		time.Sleep(min(still, time.Until(end)))
+		waitOr(min(still, time.Until(end)), over)
 		if accepted() == had {
 			return
 		}
 	}
 }
 
-// pause waits as many seconds as a flag says.
-func (c *controller) pause(flag string) { time.Sleep(time.Duration(c.flags.Int(flag)) * time.Second) }
+// pause waits as many seconds as a flag says, or until over says so.
+func (c *controller) pause(flag string, over func() bool) {
+	waitOr(time.Duration(c.flags.Int(flag))*time.Second, over)
+}
 
 // start reads the cluster and begins to serve. It returns nil when ctx ends before.
 func (c *controller) start(ctx, live context.Context) (*control.Control, error) {
@@ -246,7 +275,7 @@ func (c *controller) start(ctx, live context.Context) (*control.Control, error) 
 func (c *controller) options() control.Options {
 	opt := control.Options{
 		Version: version, Source: c.source, Engine: loop.DefaultKind(), Log: c.log, AccessLog: c.out, Metrics: c.metrics(),
-		ListenAddress: netip.IPv4Unspecified(), DrainLimit: drainAtMost, Linger: lingerFor, Changed: c.changed,
+		ListenAddress: netip.IPv4Unspecified(), DrainLimit: drainAtMost, Linger: lingerFor, Place: c.place, Changed: c.changed,
 	}
 	if hasIPv6() {
 		opt.ListenAlso = netip.IPv6Unspecified()

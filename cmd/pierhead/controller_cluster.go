@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ const (
 
 // connect makes the source, the publisher and the webhook. It waits for no answer of the
 // API server.
-func (c *controller) connect() error {
+func (c *controller) connect(ctx context.Context) error {
 	config, err := clusterConfig(c.flags)
 	if err != nil {
 		return err
@@ -35,7 +36,7 @@ func (c *controller) connect() error {
 	if err != nil {
 		return err
 	}
-	if c.hook, err = c.openWebhook(writer); err != nil {
+	if c.hook, err = c.openWebhook(ctx, writer); err != nil {
 		return err
 	}
 	f := c.flags

@@ -13,20 +13,24 @@ import (
 	"time"
 
 	"github.com/pierhead/pierhead/internal/control"
-	"github.com/pierhead/pierhead/internal/translate"
 )
 
 // health is the controller's health, metrics and state on one address, the profiler on
-// another, and what nginx tells of itself on a third. It is there before the first object is read and until the
-// process ends.
+// another, and what nginx tells of itself on a third. It is there before the first object
+// is read and until the process ends. A process that takes another's place shares all of
+// them with that one, and tells its own health on a Unix socket besides.
 type health struct {
-	waiting func() string // what the first table waits for
-	leading func() bool   // whether this process writes status and Events
+	waits   atomic.Pointer[func() string] // what the first table waits for
+	leading func() bool                   // whether this process writes status and Events
 	running atomic.Pointer[serving]
+	live    atomic.Bool // no process before needs to be told any more
 	ending  atomic.Bool
 
+	log      *slog.Logger
 	stateAPI bool // the state is told, not only health and metrics
-	servers  []*http.Server
+	own      *http.Server
+	shared   []*http.Server
+	accepts  []net.Listener // of shared
 	ended    sync.WaitGroup
 }
 
@@ -37,8 +41,9 @@ type serving struct {
 }
 
 // startHealth opens the addresses that the flags say.
-func startHealth(f *translate.ProcessFlags, log *slog.Logger) (*health, error) {
-	h := &health{waiting: func() string { return "waiting for the API server" }, stateAPI: f.Bool("state-api")}
+func (c *controller) startHealth(ctx context.Context) (*health, error) {
+	f := c.flags
+	h := &health{log: c.log, stateAPI: f.Bool("state-api")}
 	mux := http.NewServeMux()
 	mux.HandleFunc(f.Text("health-check-path"), h.answer)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -49,36 +54,55 @@ func startHealth(f *translate.ProcessFlags, log *slog.Logger) (*health, error) {
 		h.answer(w, r)
 	})
 	addr := net.JoinHostPort(f.Text("healthz-host"), f.Text("healthz-port"))
-	if err := h.listen(addr, mux, log); err != nil {
+	if f.Bool("takeover") {
+		h.wait(func() string { return "waiting for the address " + addr })
+		ln, err := net.Listen("unix", ownSocket(c.pod))
+		if err != nil {
+			return nil, fmt.Errorf("health of this Pod: %w; is there another process for it?", err)
+		}
+		h.own = h.serveOn(ln, http.HandlerFunc(h.answer))
+	}
+	ln, err := c.open(ctx, addr)
+	if err != nil {
+		h.close()
 		return nil, fmt.Errorf("health address: %w; choose another one with --healthz-host and --healthz-port", err)
 	}
+	h.wait(func() string { return "waiting for the API server" })
+	h.share(ln, mux)
 	if f.Bool("profiling") {
-		addr := net.JoinHostPort(f.Text("profiler-address"), f.Text("profiler-port"))
-		if err := h.listen(addr, profiles(), log); err != nil {
-			log.Warn("there is no profiler: "+err.Error(), "remedy", "choose another address with --profiler-address and --profiler-port")
-		}
+		h.offer(c, net.JoinHostPort(f.Text("profiler-address"), f.Text("profiler-port")), profiles(), "profiler", "choose another address with --profiler-address and --profiler-port")
 	}
-	addr = net.JoinHostPort("127.0.0.1", f.Text("status-port"))
-	if err := h.listen(addr, h.nginx(), log); err != nil {
-		log.Warn("there is no /nginx_status: "+err.Error(), "remedy", "choose another port with --status-port")
-	}
+	h.offer(c, net.JoinHostPort("127.0.0.1", f.Text("status-port")), h.nginx(), "/nginx_status", "choose another port with --status-port")
 	return h, nil
 }
 
-func (h *health) listen(addr string, handler http.Handler, log *slog.Logger) error {
-	ln, err := net.Listen("tcp", addr)
+// offer opens an address that the controller can do without.
+func (h *health) offer(c *controller, addr string, handler http.Handler, what, remedy string) {
+	ln, err := c.place.Listen(addr)
 	if err != nil {
-		return err
+		h.log.Warn("there is no "+what+": "+err.Error(), "remedy", remedy)
+		return
 	}
+	h.share(ln, handler)
+}
+
+// share serves where another process may serve too.
+func (h *health) share(ln net.Listener, handler http.Handler) {
+	h.shared, h.accepts = append(h.shared, h.serveOn(ln, handler)), append(h.accepts, ln)
+}
+
+func (h *health) serveOn(ln net.Listener, handler http.Handler) *http.Server {
 	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
-	h.servers = append(h.servers, srv)
 	h.ended.Go(func() {
-		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("an address of the process is not served any more", "address", addr, "error", err)
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			h.log.Error("an address of the process is not served any more", "address", ln.Addr().String(), "error", err)
 		}
 	})
-	return nil
+	return srv
 }
+
+// wait says what the first table waits for.
+func (h *health) wait(why func() string) { h.waits.Store(&why) }
 
 // profiles answers Go's profiler.
 func profiles() http.Handler {
@@ -106,12 +130,23 @@ func (h *health) end() { h.ending.Store(true) }
 
 // check returns why the process is not ready, or nil.
 func (h *health) check() error {
-	s := h.running.Load()
+	if err := h.serves(); err != nil {
+		return err
+	}
 	switch {
 	case h.ending.Load():
 		return errors.New("the ingress controller is shutting down")
-	case s == nil:
-		return errors.New(h.waiting())
+	case !h.live.Load():
+		return errors.New("the process before is not told yet that this one serves")
+	}
+	return nil
+}
+
+// serves returns why nothing is served, or not all, or nil.
+func (h *health) serves() error {
+	s := h.running.Load()
+	if s == nil {
+		return errors.New((*h.waits.Load())())
 	}
 	for _, c := range s.control.Controllers() {
 		if c.Error != "" {
@@ -129,14 +164,38 @@ func (h *health) answer(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprint(w, "ok")
 }
 
+// leaveLimit is how long answers may take that are on their way when another process
+// accepts: a profile is made for half a minute.
+const leaveLimit = time.Minute
+
+// leave stops accepting where another process accepts too. Who was accepted is answered.
+func (h *health) leave() {
+	for _, ln := range h.accepts {
+		_ = ln.Close() // it is gone either way
+	}
+	h.ended.Go(func() { shut(leaveLimit, h.shared...) })
+}
+
 // close ends the addresses.
 func (h *health) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	for _, srv := range h.servers {
-		if srv.Shutdown(ctx) != nil {
-			srv.Close()
-		}
+	shut(2*time.Second, h.shared...)
+	if h.own != nil {
+		shut(2*time.Second, h.own)
 	}
 	h.ended.Wait()
+}
+
+// shut ends servers, after the answers that are on their way.
+func shut(limit time.Duration, servers ...*http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, srv := range servers {
+		all.Go(func() {
+			if srv.Shutdown(ctx) != nil {
+				srv.Close()
+			}
+		})
+	}
+	all.Wait()
 }

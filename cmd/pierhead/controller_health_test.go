@@ -48,13 +48,14 @@ func startTold(t *testing.T, flags ...string) *told {
 	t.Helper()
 	ports := freePorts(t, 2)
 	f := translate.ReadProcessFlags(append(flags, "--healthz-host=127.0.0.1", "--profiling=false", "--healthz-port="+ports[0], "--status-port="+ports[1]), nil)
-	h, err := startHealth(f, slog.New(slog.DiscardHandler))
+	h, err := (&controller{flags: f, pod: "a/b", log: slog.New(slog.DiscardHandler)}).startHealth(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.close)
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	h.leading = func() bool { return true }
+	h.live.Store(true) // there is no process before
 	return &told{h, f.Flags, "http://127.0.0.1:" + ports[0], "http://127.0.0.1:" + ports[1]}
 }
 
@@ -221,7 +222,7 @@ func TestStatusPortTaken(t *testing.T) {
 	_, port, _ := net.SplitHostPort(ln.Addr().String())
 	var log strings.Builder
 	f := translate.ReadProcessFlags([]string{"--healthz-host=127.0.0.1", "--healthz-port=" + freePorts(t, 1)[0], "--profiling=false", "--status-port=" + port}, nil)
-	h, err := startHealth(f, slog.New(slog.NewTextHandler(&log, nil)))
+	h, err := (&controller{flags: f, pod: "a/b", log: slog.New(slog.NewTextHandler(&log, nil))}).startHealth(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

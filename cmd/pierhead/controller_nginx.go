@@ -13,7 +13,7 @@ func (h *health) nginx() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET /is-dynamic-lb-initialized", func(w http.ResponseWriter, _ *http.Request) {
 		if h.running.Load() == nil {
-			http.Error(w, h.waiting(), http.StatusInternalServerError)
+			http.Error(w, (*h.waits.Load())(), http.StatusInternalServerError)
 			return
 		}
 		fmt.Fprint(w, "OK")
@@ -25,7 +25,7 @@ func (h *health) nginx() http.Handler {
 func (h *health) traffic(w http.ResponseWriter, _ *http.Request) {
 	s := h.running.Load()
 	if s == nil {
-		http.Error(w, h.waiting(), http.StatusServiceUnavailable)
+		http.Error(w, (*h.waits.Load())(), http.StatusServiceUnavailable)
 		return
 	}
 	t := s.control.Traffic()

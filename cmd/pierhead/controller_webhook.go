@@ -55,7 +55,7 @@ const (
 
 // openWebhook takes the webhook's port and begins to keep its certificate. It returns
 // nil without a webhook.
-func (c *controller) openWebhook(client kubernetes.Interface) (*hook, error) {
+func (c *controller) openWebhook(ctx context.Context, client kubernetes.Interface) (*hook, error) {
 	addr := c.flags.Text("validating-webhook")
 	if addr == "" {
 		return nil, nil
@@ -65,7 +65,7 @@ func (c *controller) openWebhook(client kubernetes.Interface) (*hook, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admission webhook: %w", err)
 	}
-	if h.listener, err = net.Listen("tcp", addr); err != nil {
+	if h.listener, err = c.open(ctx, addr); err != nil {
 		return nil, fmt.Errorf("admission webhook: %w; choose another address with --validating-webhook", err)
 	}
 	h.live, h.end = context.WithCancel(context.Background())
@@ -120,7 +120,7 @@ func (h *hook) serve(ctx context.Context, server *admission.Server) {
 		return
 	}
 	h.running.Go(func() {
-		if err := server.Serve(h.live, h.listener, h.pair); err != nil {
+		if err := server.Serve(h.live, h.listener, h.pair); err != nil && h.live.Err() == nil {
 			h.log.Error("Ingresses are not checked any more", "error", err)
 		}
 	})
@@ -135,6 +135,13 @@ func (h *hook) serve(ctx context.Context, server *admission.Server) {
 	case <-limit.C:
 		h.log.Error("the admission webhook has no certificate that the API server trusts; requests are served, Ingresses cannot be written until it has")
 	case <-ctx.Done():
+	}
+}
+
+// leave ends the answers of the webhook now: another process gives them.
+func (h *hook) leave() {
+	if h != nil {
+		h.end()
 	}
 }
 

@@ -45,13 +45,13 @@ func TestWebhookRefuses(t *testing.T) {
 		"--validating-webhook=8443 --validating-webhook-certificate=a --validating-webhook-key=b":                                              "missing port",
 		"--validating-webhook=" + taken.Addr().String() + " --validating-webhook-certificate=a --validating-webhook-key=b --deep-inspect=true": "--validating-webhook",
 	} {
-		h, err := webhookController(t, words).openWebhook(fake.NewClientset())
+		h, err := webhookController(t, words).openWebhook(t.Context(), fake.NewClientset())
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want an error about %s", words, err, want)
 		}
 		h.close()
 	}
-	if h, err := webhookController(t, "").openWebhook(nil); h != nil || err != nil {
+	if h, err := webhookController(t, "").openWebhook(t.Context(), nil); h != nil || err != nil {
 		t.Errorf("without the flag there is %v, %v", h, err)
 	}
 }
@@ -70,7 +70,7 @@ func TestWebhook(t *testing.T) {
 	if got := c.madeHere(); got != "system/secret" {
 		t.Errorf("the certificate is in %q", got)
 	}
-	h, err := c.openWebhook(client)
+	h, err := c.openWebhook(t.Context(), client)
 	if err != nil {
 		t.Fatal(err)
 	}

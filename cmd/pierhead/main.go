@@ -33,7 +33,7 @@ type command struct {
 
 // commands in the order help shows them.
 func commands() []command {
-	return []command{demoCommand, upCommand, controllerCommand, checkCommand, explainCommand, statusCommand, kubectlCommand, completionCommand, versionCommand}
+	return []command{demoCommand, upCommand, controllerCommand, checkCommand, explainCommand, statusCommand, healthzCommand, kubectlCommand, completionCommand, versionCommand}
 }
 
 // exitCode ends the process without a further message.

@@ -12,7 +12,7 @@ func TestQuiet(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			begin := time.Now()
 			accepted := func() uint64 { return uint64(min(time.Since(begin), tt.until) / time.Millisecond) }
-			quiet(accepted, time.Second, 15*time.Second)
+			quiet(accepted, time.Second, 15*time.Second, func() bool { return false })
 			if got := time.Since(begin); got != tt.want {
 				t.Errorf("connections come for %s: waited %s, want %s", tt.until, got, tt.want)
 			}

@@ -50,8 +50,8 @@ const usualSessions = 4096
 type Heritage interface {
 	// ListenUDP is net.ListenUDP; the socket may be that of the process before.
 	ListenUDP(network string, addr netip.AddrPort) (*net.UDPConn, error)
-	// LeftUDP reports whether the process after this one has that socket too. Then what
-	// new clients send is left to it when the Datagrams are closed.
+	// LeftUDP reports whether another process has that socket too. Then what clients send
+	// is left to it when the Datagrams are closed.
 	LeftUDP(network string, addr netip.AddrPort) bool
 }
 

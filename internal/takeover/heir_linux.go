@@ -15,6 +15,7 @@ const (
 	wordAsk  = "pierhead 1"
 	wordAll  = "all"
 	wordLive = "live"
+	wordLeft = "left"
 )
 
 // patience bounds a packet.
@@ -52,6 +53,20 @@ func (p *Place) ask() {
 		return
 	}
 	p.asked, p.before, p.left = true, c, left
+	p.ended.Go(func() { p.watch(c) })
+}
+
+// watch notices the end of the process before, which says nothing more.
+func (p *Place) watch(c *net.UnixConn) {
+	for buf := make([]byte, 1); ; {
+		if n, err := c.Read(buf); n == 0 || err != nil {
+			break
+		}
+	}
+	c.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.before = nil
 }
 
 // request asks for sockets and receives them.
@@ -113,7 +128,7 @@ func (p *Place) receive() {
 	tick := time.NewTicker(retry)
 	defer tick.Stop()
 	for {
-		if !p.Followed() {
+		if !p.Followed() && !p.leaves() {
 			p.answer()
 		}
 		select {
@@ -144,7 +159,7 @@ func (p *Place) answer() {
 func (p *Place) openDoor(door *net.UnixListener) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.closed || p.leaving {
 		door.Close()
 		return false
 	}
@@ -176,7 +191,13 @@ func (p *Place) serve(c *net.UnixConn, door *net.UnixListener) {
 		if err != nil || n == 0 {
 			return
 		}
-		if string(buf[:n]) == wordLive {
+		switch string(buf[:n]) {
+		case wordLeft:
+			p.mu.Lock()
+			h.live = false
+			p.mu.Unlock()
+			p.log.Info("takeover: the other process is about to end")
+		case wordLive:
 			p.mu.Lock()
 			h.live = true
 			p.mu.Unlock()

@@ -34,10 +34,12 @@ type Place struct {
 	asked   bool
 	before  *net.UnixConn       // to the process before; nil: none
 	left    map[string]*os.File // by it, not taken yet
+	took    map[string]bool     // of its sockets
 	sources []func() map[netip.AddrPort]int
 	own     map[string]fder // what Listen and ListenPacket opened
 	after   map[*heir]bool
 	door    *net.UnixListener // where the process after asks
+	leaving bool              // the process before is the last one again
 	closed  bool
 
 	succeeded chan struct{}
@@ -62,7 +64,7 @@ func New(name string, ask bool, log *slog.Logger) (*Place, error) {
 		return nil, errors.New("takeover: a name has 1 to 90 characters, no @ among them")
 	}
 	return &Place{
-		name: "@pierhead/" + name, log: log, asked: !ask, own: map[string]fder{}, after: map[*heir]bool{},
+		name: "@pierhead/" + name, log: log, asked: !ask, own: map[string]fder{}, took: map[string]bool{}, after: map[*heir]bool{},
 		succeeded: make(chan struct{}), stop: make(chan struct{}),
 	}, nil
 }
@@ -92,19 +94,25 @@ func (p *Place) take(key string) *os.File {
 	p.ask()
 	f := p.left[key]
 	delete(p.left, key)
+	if f != nil {
+		p.took[key] = true
+	}
 	return f
 }
 
-// Left reports whether the process after has the socket of this address, as
-// loop.Heritage says.
+// Left reports whether another process has the socket of this address, as loop.Heritage
+// says: the one after, or the one before as long as it has not ended.
 func (p *Place) Left(addr netip.AddrPort) bool {
-	return p.leaves("tcp " + addr.String())
+	return p.shares("tcp " + addr.String())
 }
 
-// leaves reports whether the process after has a socket.
-func (p *Place) leaves(key string) bool {
+// shares reports whether another process has a socket too.
+func (p *Place) shares(key string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.took[key] && p.before != nil {
+		return true
+	}
 	for h := range p.after {
 		if h.has[key] {
 			return true
@@ -171,9 +179,9 @@ func (p *Place) ListenUDP(network string, addr netip.AddrPort) (*net.UDPConn, er
 	return c, err
 }
 
-// LeftUDP reports whether the process after has this socket of ListenUDP too.
+// LeftUDP reports whether another process has this socket of ListenUDP too.
 func (p *Place) LeftUDP(network string, addr netip.AddrPort) bool {
-	return p != nil && p.leaves(network+" "+addr.String())
+	return p != nil && p.shares(network+" "+addr.String())
 }
 
 // bound returns the address of a socket as those who ask for it write it.
@@ -243,6 +251,31 @@ func (p *Place) Live() {
 	if !p.closed {
 		p.ended.Go(p.receive)
 	}
+}
+
+// Leave says that this process is about to end. If the one before is still there that one
+// is the last again: it accepts all connections, and answers the next one that asks.
+func (p *Place) Leave() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.before == nil || p.closed {
+		return
+	}
+	p.leaving = true
+	say(p.before, wordLeft)
+	if p.door != nil {
+		p.door.Close()
+	}
+}
+
+// leaves reports whether the process before is the last one again.
+func (p *Place) leaves() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.leaving
 }
 
 // Close lets go of the name.

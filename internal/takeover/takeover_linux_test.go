@@ -166,6 +166,16 @@ func TestHeirDies(t *testing.T) {
 		default:
 		}
 	}
+	// One that takes its leave while the first one is there leaves name and sockets to it.
+	leaving := place(t, t.Name(), true)
+	asks(t, leaving, at.String())
+	leaving.Live()
+	eventually(t, "the first one is followed", first.Followed)
+	leaving.Leave()
+	eventually(t, "the first one is not followed any more", func() bool { return !first.Followed() })
+	if !leaving.Left(at) {
+		t.Error("the socket of a process that is still there would be shut")
+	}
 	// One that is live and dies before the first ends leaves the name to it again.
 	heir := place(t, t.Name(), true)
 	asks(t, heir, at.String()).Close()

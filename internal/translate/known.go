@@ -82,6 +82,7 @@ var knownFlags = map[string]flagInfo{
 	"stream-port":                     {kind: portFlag, off: "10247", doc: "A port inside nginx; there is none here."},
 	"sync-period":                     {kind: durationFlag, off: "0s", doc: "When caches are gone through again; they are compared with every list instead."},
 	"sync-rate-limit":                 {kind: floatFlag, off: "0.3", doc: "Reloads of nginx in a second; changes apply at once here."},
+	"takeover":                        {kind: boolFlag, honoured: true, ours: true, off: "false", doc: "Takes over the listening sockets of the controller of the same namespace, lease and class on this node, and hands them to the next one (docs/install.md, Rolling). Linux only."},
 	"time-buckets":                    {kind: floatsFlag, honoured: true, off: "0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10", doc: "Buckets of durations, in seconds."},
 	"update-status":                   {kind: boolFlag, honoured: true, off: "true", doc: "Writes the Ingresses' status."},
 	"update-status-on-shutdown":       {kind: boolFlag, honoured: true, off: "true", doc: "The last one empties it when it ends."},
