@@ -25,12 +25,16 @@ type health struct {
 	running atomic.Pointer[serving]
 	live    atomic.Bool // no process before needs to be told any more
 	ending  atomic.Bool
+	left    atomic.Bool // another process answers on the shared addresses
 
 	log      *slog.Logger
 	stateAPI bool // the state is told, not only health and metrics
 	own      *http.Server
 	shared   []*http.Server
+	turn     func() bool    // whether this process answers on the shared addresses
+	over     chan struct{}  // closed at the end
 	accepts  []net.Listener // of shared
+	once     sync.Once
 	ended    sync.WaitGroup
 }
 
@@ -43,9 +47,16 @@ type serving struct {
 // startHealth opens the addresses that the flags say.
 func (c *controller) startHealth(ctx context.Context) (*health, error) {
 	f := c.flags
-	h := &health{log: c.log, stateAPI: f.Bool("state-api")}
+	h := &health{log: c.log, stateAPI: f.Bool("state-api"), over: make(chan struct{})}
+	h.turn = func() bool { return !c.place.Preceded() || h.serves() == nil }
 	mux := http.NewServeMux()
-	mux.HandleFunc(f.Text("health-check-path"), h.answer)
+	mux.HandleFunc(f.Text("health-check-path"), func(w http.ResponseWriter, r *http.Request) {
+		if h.left.Load() { // the last to be accepted here asks about the port, which goes on
+			fmt.Fprint(w, "ok")
+			return
+		}
+		h.answer(w, r)
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if s := h.running.Load(); s != nil {
 			s.handler.ServeHTTP(w, r)
@@ -60,7 +71,7 @@ func (c *controller) startHealth(ctx context.Context) (*health, error) {
 		if err != nil {
 			return nil, fmt.Errorf("health of this Pod: %w; is there another process for it?", err)
 		}
-		h.own = h.serveOn(ln, http.HandlerFunc(h.answer))
+		h.own = h.serveOn(ln, http.HandlerFunc(h.answer), func() {})
 	}
 	ln, err := c.open(ctx, addr)
 	if err != nil {
@@ -86,14 +97,36 @@ func (h *health) offer(c *controller, addr string, handler http.Handler, what, r
 	h.share(ln, handler)
 }
 
-// share serves where another process may serve too.
+// share serves where another process may serve too. That one answers alone until this one
+// can say something better than that it is not ready.
 func (h *health) share(ln net.Listener, handler http.Handler) {
-	h.shared, h.accepts = append(h.shared, h.serveOn(ln, handler)), append(h.accepts, ln)
+	answer := func(w http.ResponseWriter, r *http.Request) {
+		if h.left.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		handler.ServeHTTP(w, r)
+	}
+	h.shared, h.accepts = append(h.shared, h.serveOn(ln, http.HandlerFunc(answer), h.awaitTurn)), append(h.accepts, ln)
 }
 
-func (h *health) serveOn(ln net.Listener, handler http.Handler) *http.Server {
+// awaitTurn returns when it is this process's turn, or at its end.
+func (h *health) awaitTurn() {
+	tick := time.NewTicker(liveEvery)
+	defer tick.Stop()
+	for !h.turn() {
+		select {
+		case <-tick.C:
+		case <-h.over:
+			return
+		}
+	}
+}
+
+// serveOn answers what comes to a listener, as soon as wait returns.
+func (h *health) serveOn(ln net.Listener, handler http.Handler, wait func()) *http.Server {
 	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	h.ended.Go(func() {
+		wait()
 		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			h.log.Error("an address of the process is not served any more", "address", ln.Addr().String(), "error", err)
 		}
@@ -168,16 +201,25 @@ func (h *health) answer(w http.ResponseWriter, _ *http.Request) {
 // accepts: a profile is made for half a minute.
 const leaveLimit = time.Minute
 
-// leave stops accepting where another process accepts too. Who was accepted is answered.
+// leave stops accepting where another process accepts too. Who was accepted is answered: a
+// http.Server that is shut drops what it has not read yet, so that comes later.
 func (h *health) leave() {
+	h.left.Store(true)
 	for _, ln := range h.accepts {
 		_ = ln.Close() // it is gone either way
 	}
-	h.ended.Go(func() { shut(leaveLimit, h.shared...) })
+	h.ended.Go(func() {
+		select {
+		case <-time.After(lingerFor):
+		case <-h.over:
+		}
+		shut(leaveLimit, h.shared...)
+	})
 }
 
 // close ends the addresses.
 func (h *health) close() {
+	h.once.Do(func() { close(h.over) })
 	shut(2*time.Second, h.shared...)
 	if h.own != nil {
 		shut(2*time.Second, h.own)

@@ -138,10 +138,11 @@ func (h *hook) serve(ctx context.Context, server *admission.Server) {
 	}
 }
 
-// leave ends the answers of the webhook now: another process gives them.
+// leave stops accepting: another process does. Who was accepted is answered for a while.
 func (h *hook) leave() {
 	if h != nil {
-		h.end()
+		_ = h.listener.Close() // it is gone either way
+		time.AfterFunc(lingerFor, h.end)
 	}
 }
 

@@ -10,7 +10,11 @@ import (
 
 // cases are the ways to install whose every line is kept in a golden file.
 var cases = map[string]release{
-	"default":         {},
+	"default": {},
+	"surge": {values: with("controller.kind", "DaemonSet", "controller.hostNetwork", true, "controller.dnsPolicy", "ClusterFirstWithHostNet", "controller.service.type", "ClusterIP",
+		"controller.publishService.enabled", false, "controller.updateStrategy", values{"type": "RollingUpdate", "rollingUpdate": values{"maxSurge": 1, "maxUnavailable": 0}},
+		"controller.containerPort", values{"http": 8080, "https": 8443}, "controller.metrics.port", 9254, "controller.admissionWebhooks.port", 9443,
+		"controller.metrics.enabled", true, "tcp", values{"9000": "shop/queue:9000"}, "udp", values{"5300": "shop/names:53"})},
 	"daemonset":       {values: with("controller.kind", "DaemonSet", "controller.hostNetwork", true, "controller.dnsPolicy", "ClusterFirstWithHostNet", "controller.service.enabled", false)},
 	"namespaced":      {values: with("controller.scope.enabled", true, "rbac.scope", true, "controller.ingressClassResource.enabled", false, "controller.admissionWebhooks.enabled", false)},
 	"other-namespace": {values: with("controller.scope.enabled", true, "controller.scope.namespace", "shop")},

@@ -43,8 +43,8 @@ func exampleValues(t *testing.T) []values {
 		}
 		all = append(all, v)
 	}
-	if len(all) != 3 {
-		t.Fatalf("docs/install.md has %d examples of values: takeOver, onlyTheImage and besides are", len(all))
+	if len(all) != 4 {
+		t.Fatalf("docs/install.md has %d examples of values: takeOver, onlyTheImage, beside and surging are", len(all))
 	}
 	return all
 }

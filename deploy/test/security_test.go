@@ -47,7 +47,7 @@ func TestPodSecurity(t *testing.T) {
 		}
 		for what, pod := range pods {
 			for _, r := range evaluator.EvaluatePod(restricted, &pod.ObjectMeta, &pod.Spec) {
-				host := name == "daemonset" && (r.ForbiddenReason == "host namespaces" || r.ForbiddenReason == "hostPort")
+				host := (name == "daemonset" || name == "surge") && (r.ForbiddenReason == "host namespaces" || r.ForbiddenReason == "hostPort")
 				if !r.Allowed && !host {
 					t.Errorf("%s: %s: %s", what, r.ForbiddenReason, r.ForbiddenDetail)
 				}

@@ -14,6 +14,7 @@ import (
 type Installation struct {
 	Namespace  string
 	Deployment string
+	DaemonSet  bool   // Deployment is the name of one
 	Service    string // of the controller
 	Lease      string
 	Selector   string // of its Pods
@@ -48,6 +49,22 @@ func Own() Installation {
 	}
 }
 
+// HostNetwork is Pierhead by its chart as a DaemonSet in the nodes' network, whose Pods
+// take each other's place: the chart's objects as its own tests hold them.
+func HostNetwork() Installation {
+	in := Own()
+	in.DaemonSet, in.apply = true, []string{"-f", filepath.Join(Repository, "deploy", "test", "testdata", "surge.golden.yaml")}
+	return in
+}
+
+// Workload names what its Pods are made by, for kubectl.
+func (in Installation) Workload() string {
+	if in.DaemonSet {
+		return "daemonset/" + in.Deployment
+	}
+	return "deployment/" + in.Deployment
+}
+
 // Repository is the repository's folder, as seen from a package of tests.
 const Repository = "../.."
 
@@ -59,12 +76,17 @@ func (in Installation) install(ctx context.Context, c *cluster.Cluster) error {
 	if err := in.build(ctx, c); err != nil {
 		return err
 	}
+	if in.DaemonSet { // its manifests make no namespace
+		if _, err := c.RunKubectl(ctx, "", "create", "namespace", in.Namespace); err != nil {
+			return err
+		}
+	}
 	if _, err := c.RunKubectl(ctx, in.manifest, append([]string{"apply"}, in.apply...)...); err != nil {
 		return err
 	}
-	_, err := c.RunKubectl(ctx, "", "-n", in.Namespace, "rollout", "status", "deployment/"+in.Deployment, "--timeout=120s")
+	_, err := c.RunKubectl(ctx, "", "-n", in.Namespace, "rollout", "status", in.Workload(), "--timeout=120s")
 	if err != nil {
-		logs, _ := c.RunKubectl(ctx, "", "-n", in.Namespace, "logs", "deployment/"+in.Deployment, "--tail=30")
+		logs, _ := c.RunKubectl(ctx, "", "-n", in.Namespace, "logs", in.Workload(), "--tail=30")
 		pods, _ := c.RunKubectl(ctx, "", "-n", in.Namespace, "get", "pods", "-o", "wide")
 		return fmt.Errorf("%w\n%s%s", err, logs, pods)
 	}

@@ -75,7 +75,8 @@ const (
 type KeyPair func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
 // Serve answers on a listener, by TLS, until ctx ends; questions in hand are answered
-// first. The objects must have been read whole before: without them nothing is refused.
+// first. When the listener is closed before, who was accepted is answered until then. The
+// objects must have been read whole before: without them nothing is refused.
 func (s *Server) Serve(ctx context.Context, ln net.Listener, pair KeyPair) error {
 	srv := &http.Server{
 		Handler:     s,
@@ -93,6 +94,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, pair KeyPair) error
 		}
 	})
 	err := srv.ServeTLS(ln, "", "")
+	if errors.Is(err, net.ErrClosed) {
+		<-ctx.Done() // nobody is accepted any more; who was is answered
+		err = http.ErrServerClosed
+	}
 	if !stop() {
 		<-ended
 	}

@@ -232,6 +232,16 @@ func (p *Place) Followed() bool {
 	return false
 }
 
+// Preceded reports whether the process before is still there.
+func (p *Place) Preceded() bool {
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.before != nil
+}
+
 // Live says that this process serves: the one before may end, and one after may come.
 // What of the one before nobody wanted is let go of.
 func (p *Place) Live() {

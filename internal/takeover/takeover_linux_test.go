@@ -72,6 +72,9 @@ func TestSocketsGoOn(t *testing.T) {
 		defer queued.Close()
 		next := place(t, t.Name(), true)
 		nextLn := asks(t, next, at)
+		if !next.Preceded() || last.Preceded() && last == first {
+			t.Error("a process does not know whether there is one before it")
+		}
 		if !last.Left(netip.MustParseAddrPort(at)) {
 			t.Error("a socket that was handed over is not left to anybody")
 		}

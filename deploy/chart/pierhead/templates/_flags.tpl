@@ -17,6 +17,7 @@ not made from another value as well.
   "ingress-class-by-name" $c.ingressClassByName
   "watch-ingress-without-class" $c.watchIngressWithoutClass
   "enable-metrics" $c.metrics.enabled
+  "takeover" (eq "true" (include "pierhead.takeover" .))
   "report-node-internal-ip-address" (and $c.reportNodeInternalIp $c.hostNetwork)
 -}}
 {{- if .Values.defaultBackend.enabled -}}{{- $_ := set $flags "default-backend-service" (printf "$(POD_NAMESPACE)/%s" (include "pierhead.backend.fullname" .)) -}}{{- end -}}

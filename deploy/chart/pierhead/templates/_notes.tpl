@@ -41,6 +41,9 @@ controller.replicaCount: a DaemonSet has a Pod on each node
 {{- if and $c.reportNodeInternalIp (not $c.hostNetwork) }}
 controller.reportNodeInternalIp: only Pods with hostNetwork have their node's address
 {{- end }}
+{{- if and (include "pierhead.takeover" .) $c.hostPort.enabled }}
+controller.hostPort: Pods that take each other's place in the node's network declare no ports
+{{- end }}
 {{- if and $c.scope.enabled $c.scope.namespaceSelector }}
 controller.scope.namespaceSelector: scope.enabled names one namespace
 {{- end }}
@@ -49,7 +52,34 @@ controller.metrics.serviceMonitor, controller.metrics.prometheusRule: controller
 {{- end }}
 {{- end -}}
 
+{{- /* What to know about Pods in the nodes' network: lines for the notes. */ -}}
+{{- define "pierhead.host" -}}
+{{- $c := .Values.controller -}}
+{{- if or $c.hostNetwork $c.hostPort.enabled }}
+The namespace must allow such Pods: Pod Security "privileged".
+{{- end }}
+{{- if and $c.hostNetwork (eq $c.kind "DaemonSet") (not (include "pierhead.takeover" .)) }}
+While a Pod is replaced its node refuses connections. With controller.updateStrategy
+{type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}} the new Pod takes over the
+sockets of the old one, and none is refused.
+{{- end }}
+{{- if include "pierhead.takeover" . }}
+New Pods take over the sockets of the old ones. Pods from before --takeover do not hand them
+over: delete them once, node by node, and the new ones that wait for their ports go on.
+{{- range $name := list "startupProbe" "livenessProbe" "readinessProbe" }}
+{{- $probe := get $c $name }}
+{{- if and $probe (not (include "pierhead.plainProbe" $probe)) (or $probe.httpGet $probe.tcpSocket $probe.grpc) }}
+WARNING: controller.{{ $name }} asks a port that both Pods of a node answer on while one takes the
+other's place: leave out its port, path and host, and it asks the process in the container.
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "pierhead.told" -}}
+{{- with include "pierhead.host" . | trim }}
+{{ . }}
+{{ end }}
 {{- $found := dict "useless" dict "unknown" list -}}
 {{- include "pierhead.compare" (dict "values" .Values "known" (.Files.Get "known.yaml" | fromYaml) "path" "" "found" $found) -}}
 {{- if $found.useless }}

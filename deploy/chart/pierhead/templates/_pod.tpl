@@ -1,7 +1,15 @@
-{{- /* A probe that asks for the health path on the health port unless it says otherwise. Takes root and probe. */ -}}
+{{- /*
+A probe that asks for the health path on the health port unless it says otherwise; where Pods take
+each other's place it asks the process itself. Starting a program takes longer than a request: it
+gets 5 seconds where the usual one is there. Takes root and probe.
+*/ -}}
 {{- define "pierhead.probe" -}}
 {{- $probe := deepCopy .probe -}}
-{{- if kindIs "map" (get $probe "httpGet") -}}
+{{- if and (include "pierhead.takeover" .root) (include "pierhead.plainProbe" $probe) -}}
+{{- $_ := unset $probe "httpGet" -}}
+{{- $_ := set $probe "exec" (dict "command" (list "/pierhead" "healthz")) -}}
+{{- if le (int (default 1 $probe.timeoutSeconds)) 1 -}}{{- $_ := set $probe "timeoutSeconds" 5 -}}{{- end -}}
+{{- else if kindIs "map" (get $probe "httpGet") -}}
 {{- $path := include "pierhead.port" (dict "root" .root "flag" "health-check-path" "value" .root.Values.controller.healthCheckPath) -}}
 {{- $port := include "pierhead.port" (dict "root" .root "flag" "healthz-port" "value" .root.Values.controller.metrics.port) -}}
 {{- $_ := set $probe "httpGet" (merge $probe.httpGet (dict "path" $path "port" (int $port))) -}}
@@ -58,6 +66,7 @@ env:
   {{- include "pierhead.probe" (dict "root" $ "probe" .) | nindent 2 }}
 {{- end }}
 {{- end }}
+{{- if not (include "pierhead.takeover" .) }}
 ports:
   {{- range $name, $port := $c.containerPort }}
   - name: {{ $name }}
@@ -87,6 +96,7 @@ ports:
     {{- end }}
   {{- end }}
   {{- end }}
+{{- end }}
 {{- with $c.resources }}
 resources:
   {{- toYaml . | nindent 2 }}

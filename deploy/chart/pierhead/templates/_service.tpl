@@ -28,7 +28,8 @@ ports:
   - name: {{ $name }}
     port: {{ default (get $first.ports $name) (get (default dict $of.ports) $name) }}
     protocol: TCP
-    targetPort: {{ default (get $first.targetPorts $name) (get (default dict $of.targetPorts) $name) }}
+    {{- $target := default (get $first.targetPorts $name) (get (default dict $of.targetPorts) $name) }}
+    targetPort: {{ include "pierhead.targetPort" (dict "root" $root "name" $target "number" (include "pierhead.numberOf" (dict "root" $root "port" $target))) }}
     {{- if $of.appProtocol }}
     appProtocol: {{ $name }}
     {{- end }}
@@ -42,7 +43,7 @@ ports:
   - name: {{ include "pierhead.portName" (dict "root" $root "port" $port "protocol" $protocol) }}
     port: {{ $port }}
     protocol: {{ upper $protocol }}
-    targetPort: {{ include "pierhead.portName" (dict "root" $root "port" $port "protocol" $protocol) }}
+    targetPort: {{ include "pierhead.targetPort" (dict "root" $root "name" (include "pierhead.portName" (dict "root" $root "port" $port "protocol" $protocol)) "number" $port) }}
     {{- with get (default dict (get $nodePorts $protocol)) (toString $port) }}
     nodePort: {{ . }}
     {{- end }}
