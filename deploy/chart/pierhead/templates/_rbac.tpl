@@ -16,8 +16,8 @@ Ingresses, and Events about what is wrong.
   verbs: [list, watch]
 - apiGroups: [networking.k8s.io]
   resources: [ingresses]
-  verbs: [get, list, watch]
-{{- if ne "false" (toString (get (default dict .Values.controller.extraArgs) "update-status")) }}
+  verbs: [{{ if include "pierhead.writesStatus" . }}get, {{ end }}list, watch]
+{{- if include "pierhead.writesStatus" . }}
 - apiGroups: [networking.k8s.io]
   resources: [ingresses/status]
   verbs: [update]
@@ -44,19 +44,32 @@ Ingresses, and Events about what is wrong.
 {{- end }}
 {{- end -}}
 
+{{- /* Whether the status of Ingresses is written. */ -}}
+{{- define "pierhead.writesStatus" -}}
+{{- if ne "false" (toString (get (default dict .Values.controller.extraArgs) "update-status")) -}}true{{- end -}}
+{{- end -}}
+
+{{- /* Whether somebody is to know the Pods: on which nodes they are, or who is the last to end. */ -}}
+{{- define "pierhead.needsPods" -}}
+{{- $atEnd := ne "false" (toString (get (default dict .Values.controller.extraArgs) "update-status-on-shutdown")) -}}
+{{- if or (include "pierhead.needsNodes" .) (and (include "pierhead.writesStatus" .) $atEnd) -}}true{{- end -}}
+{{- end -}}
+
 {{- /* Whether the status of Ingresses gets the addresses of nodes, or endpoints go by zones. */ -}}
 {{- define "pierhead.needsNodes" -}}
 {{- $args := default dict .Values.controller.extraArgs -}}
-{{- $writes := ne "false" (toString (get $args "update-status")) -}}
+{{- $writes := include "pierhead.writesStatus" . -}}
 {{- $known := or (include "pierhead.publishService" .) (get $args "publish-service") (get $args "publish-status-address") -}}
 {{- if or (and $writes (not $known)) .Values.controller.enableTopologyAwareRouting (hasKey $args "enable-topology-aware-routing") -}}true{{- end -}}
 {{- end -}}
 
 {{- /* What it needs in its own namespace: its lease, its Pods, and what its flags name. */ -}}
 {{- define "pierhead.rules.own" -}}
+{{- if include "pierhead.needsPods" . }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]
+{{- end }}
 {{- if .Values.controller.scope.enabled }}
 - apiGroups: [""]
   resources: [configmaps, secrets, services]
