@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// The API server notes what ServiceAccounts of the installation's namespace ask for.
+// The API server notes what ServiceAccounts ask for, but for those of Kubernetes itself.
 
 // Asked is one request of a ServiceAccount, as the audit log has it. Of a watch the
 // beginning is noted.
@@ -26,9 +26,9 @@ func (a Asked) String() string {
 }
 
 // audit makes the API server write a log to a folder.
-func audit(dir, namespace string) ([]string, error) {
-	policy := fmt.Sprintf("apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n"+
-		"- {level: Metadata, userGroups: ['system:serviceaccounts:%s']}\n- {level: None}\n", namespace)
+func audit(dir string) ([]string, error) {
+	const policy = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n" +
+		"- {level: None, userGroups: ['system:serviceaccounts:kube-system']}\n- {level: Metadata, userGroups: ['system:serviceaccounts']}\n- {level: None}\n"
 	path := filepath.Join(dir, "policy.yaml")
 	return []string{"--audit-policy-file", path, "--audit-log-path", filepath.Join(dir, logName)}, os.WriteFile(path, []byte(policy), 0o644)
 }
@@ -38,7 +38,7 @@ const (
 	longLine = 1 << 20
 )
 
-// Asked lists what ServiceAccounts of the installation's namespace have asked for so far.
+// Asked lists what ServiceAccounts have asked for so far.
 func (b *Bed) Asked() ([]Asked, error) {
 	f, err := os.Open(filepath.Join(b.audits, logName))
 	if err != nil {

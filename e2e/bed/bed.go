@@ -75,7 +75,7 @@ func Start(ctx context.Context, in Installation, o cluster.Options) (*Bed, error
 	if err != nil {
 		return nil, err
 	}
-	flags, err := audit(audits, in.Namespace)
+	flags, err := audit(audits)
 	if err == nil {
 		o.Progress, o.Balancers, o.APIServerFlags = os.Stderr, Balancers, append(flags, o.APIServerFlags...)
 		var c *cluster.Cluster
