@@ -131,3 +131,49 @@ func TestAtOnce(t *testing.T) {
 		t.Error("the last object is not seen")
 	}
 }
+
+// When the listener is closed before the end, who was accepted is answered: somebody else
+// accepts.
+func TestServeAccepted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	store := &memory{}
+	a := authority(store)
+	if err := a.step(ctx); err != nil {
+		t.Fatal(err)
+	}
+	o := objects(t)
+	s := serverOf(o, func(opt *Options) { opt.View = func(f func(*translate.Objects)) { f(o) } })
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, ln, a.KeyPair) }()
+	client := clientOf(ln.Addr(), store.trusted())
+	defer client.CloseIdleConnections()
+	ask := func() (int, error) {
+		reply, err := client.Post("https://hook.system.svc/networking/v1/ingresses", "application/json", bytes.NewReader(question(t, made("new", "a.example.com", "/"))))
+		if err != nil {
+			return 0, err
+		}
+		reply.Body.Close()
+		return reply.StatusCode, nil
+	}
+	if status, err := ask(); status != 200 {
+		t.Fatalf("the first question is answered %d, %v", status, err)
+	}
+	ln.Close()
+	if status, err := ask(); status != 200 { // on the connection that is there
+		t.Errorf("a question on an accepted connection is answered %d, %v", status, err)
+	}
+	select {
+	case err := <-ended:
+		t.Errorf("it has ended, with %v, before it was told to", err)
+	default:
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
