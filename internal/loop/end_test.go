@@ -98,6 +98,9 @@ func TestMisuseIsReported(t *testing.T) {
 // Close of an engine ends every kind of wait, runs the deferred calls and leaves
 // nothing behind.
 func TestEngineCloseUnwinds(t *testing.T) {
+	if ln, err := net.Listen("tcp", "127.0.0.1:0"); err == nil { // Go's runtime opens what it needs for itself
+		ln.Close()
+	}
 	before := descriptors(t)
 	for _, kind := range []Kind{Loops, Goroutines} {
 		e, err := New(kind, 2)
@@ -157,14 +160,19 @@ func TestEngineCloseUnwinds(t *testing.T) {
 			return err
 		})
 		release := make(chan struct{})
-		start("await", func(l *Loop) error { return l.Await(func() { <-release }) })
+		start("await", func(l *Loop) error {
+			l.Go(func(any) {
+				l.Sleep(time.Hour)
+				close(release) // the loop ends
+			}, nil)
+			return l.Await(func() { <-release })
+		})
 		start("stubborn", func(l *Loop) error {
 			l.Park()
 			l.Go(func(any) { end("born late", l.Sleep(time.Hour)) }, nil)
 			return l.Park()
 		})
 		started.Wait()
-		time.AfterFunc(10*time.Millisecond, func() { close(release) })
 		if err := e.Close(); err != nil {
 			t.Error(err)
 		}
