@@ -10,7 +10,7 @@ import (
 // shared returns the host of the last table when it would be compiled to the same again,
 // or nil. Hosts come sorted by name, so the two lists are gone through side by side.
 func (k *compiler) shared(m *model.Host) *host {
-	for len(k.last) > 0 && strings.Compare(k.last[0].from.Name, m.Name) < 0 {
+	for len(k.last) > 0 && k.last[0].from != m && strings.Compare(k.last[0].from.Name, m.Name) < 0 {
 		k.last = k.last[1:]
 	}
 	if len(k.last) == 0 {
