@@ -17,6 +17,9 @@ func (k *compiler) shared(m *model.Host) *host {
 		return nil
 	}
 	h := k.last[0]
+	if h.from.Name == m.Name {
+		k.last = k.last[1:]
+	}
 	if !sameRoutes(h.from, m) || !k.samePools && !k.hasPools(h) {
 		return nil
 	}
@@ -48,6 +51,10 @@ func (k *compiler) hasPools(h *host) bool {
 func (t *Table) Gone(before *Table, f func(*Route)) {
 	now := t.hosts
 	for _, had := range before.hosts {
+		if len(now) > 0 && now[0] == had {
+			now = now[1:]
+			continue
+		}
 		for len(now) > 0 && strings.Compare(now[0].from.Name, had.from.Name) < 0 {
 			now = now[1:]
 		}

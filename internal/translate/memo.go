@@ -61,6 +61,7 @@ type ledger struct {
 	roll      roll[*host]      // both, by name
 	list      []*model.Host
 	ingresses []model.Origin
+	taken     []*source // whose origins these are
 }
 
 // NewMemo returns a Memo that remembers nothing.

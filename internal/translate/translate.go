@@ -119,10 +119,11 @@ func (s *servers) controller() model.Controller {
 
 // ingresses lists those that are served, the oldest first.
 func (s *servers) ingresses() []model.Origin {
-	had := s.k.ingresses
+	had, were := s.k.ingresses, s.k.taken
+	s.k.taken = s.taken
 	if len(had) == len(s.taken) {
 		i := 0
-		for i < len(had) && had[i] == s.taken[i].origin {
+		for i < len(had) && (were[i] == s.taken[i] || had[i] == s.taken[i].origin) {
 			i++
 		}
 		if i == len(had) {
