@@ -5,8 +5,6 @@ package daemonset
 
 import (
 	"context"
-	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -27,18 +25,4 @@ func TestMain(m *testing.M) {
 			"-p", `{"data":{"worker-shutdown-timeout":"`+drainLimit.String()+`"}}`)
 		return err
 	})
-}
-
-// rolls is how often the DaemonSet is rolled.
-func rolls(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv("ROLLS")
-	if text == "" {
-		return 3
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("ROLLS=%q: must be a number", text)
-	}
-	return n
 }

@@ -61,8 +61,8 @@ func TestRolled(t *testing.T) {
 	defer l.Stop() // when the test fails before its end
 	k := knock(t.Context(), map[string]string{"http": "http://" + node + httpPort + "/", "health": "http://" + node + healthPort + "/healthz", "webhook": "https://" + node + webhookPort + "/"}, host)
 	sent(t, l, 300)
-	begin := time.Now()
-	for n := range rolls(t) {
+	rolls, begin := bed.Number(t, "ROLLS", 3), time.Now()
+	for n := range rolls {
 		s.KubectlIn(in.Namespace, "", "rollout", "restart", in.Workload())
 		s.KubectlIn(in.Namespace, "", "rollout", "status", in.Workload(), "--timeout=180s")
 		now, _ := one(t)
@@ -106,20 +106,13 @@ func TestRolled(t *testing.T) {
 	if p := pods(t)[last]; p.Status.ContainerStatuses[0].RestartCount != 0 {
 		t.Errorf("the container of %s was started %d times more", last, p.Status.ContainerStatuses[0].RestartCount)
 	}
-	t.Logf("rolled %d times in %s", rolls(t), took.Round(time.Second))
+	t.Logf("rolled %d times in %s", rolls, took.Round(time.Second))
 }
 
 // sent waits for so many further requests.
 func sent(t *testing.T, l *load.Load, n int) {
 	t.Helper()
-	late := time.After(60 * time.Second)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for want := l.Sent() + n; l.Sent() < want; {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("%d requests were sent in a minute, want %d", l.Sent()+n-want, n)
-		}
+	if err := l.More(t.Context(), n); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -151,5 +151,22 @@ func (l *Load) Stop() *Report {
 	return l.record.report()
 }
 
+// More waits until so many further requests have been answered or have failed.
+func (l *Load) More(ctx context.Context, n int) error {
+	late, tick := time.NewTimer(time.Minute), time.NewTicker(20*time.Millisecond)
+	defer late.Stop()
+	defer tick.Stop()
+	for want := l.Sent() + n; l.Sent() < want; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-late.C:
+			return fmt.Errorf("%d requests were sent in a minute, want %d", l.Sent()+n-want, n)
+		}
+	}
+	return nil
+}
+
 // Sent returns how many requests and messages have been answered or have failed so far.
 func (l *Load) Sent() int { return l.record.sum() }

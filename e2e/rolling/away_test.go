@@ -17,7 +17,7 @@ func TestControlPlaneAway(t *testing.T) {
 	for _, name := range []string{"kube-apiserver", "etcd"} {
 		t.Run(name, func(t *testing.T) {
 			s, host := application(t)
-			outage := time.Duration(number(t, "OUTAGE", 10)) * time.Second
+			outage := time.Duration(bed.Number(t, "OUTAGE", 10)) * time.Second
 			var back time.Time
 			var took time.Duration
 			lossless(t, under(t, host, nil, func() {

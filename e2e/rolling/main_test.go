@@ -5,8 +5,6 @@ package rolling
 
 import (
 	"context"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,20 +27,6 @@ func TestMain(m *testing.M) {
 			"-p", `{"data":{"worker-shutdown-timeout":"`+drainLimit.String()+`"}}`)
 		return err
 	})
-}
-
-// number returns a number of the environment, or the one that CI takes.
-func number(t testing.TB, name string, otherwise int) int {
-	t.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("%s=%q: must be a number", name, text)
-	}
-	return n
 }
 
 // application starts the application with three replicas and serves it under a host.
@@ -86,12 +70,8 @@ func under(t *testing.T, host string, change func(*load.Options), f func()) *loa
 // answered waits for so many further answers.
 func answered(t *testing.T, l *load.Load, n int) {
 	t.Helper()
-	for begin, want := time.Now(), l.Sent()+n; l.Sent() < want; {
-		if time.Since(begin) > 60*time.Second {
-			t.Fatalf("%d requests were sent in a minute, want %d", l.Sent()+n-want, n)
-		}
-		tick := time.NewTimer(20 * time.Millisecond)
-		<-tick.C
+	if err := l.More(t.Context(), n); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pierhead/pierhead/e2e/bed"
 	"github.com/pierhead/pierhead/e2e/load"
 )
 
 // The application is rolled, again and again.
 func TestApplicationRolled(t *testing.T) {
 	s, host := application(t)
-	rolls := number(t, "ROLLS", 3)
+	rolls := bed.Number(t, "ROLLS", 3)
 	begin := time.Now()
 	lossless(t, under(t, host, nil, func() {
 		for range rolls {
@@ -28,7 +29,7 @@ func TestApplicationRolled(t *testing.T) {
 // connections end in good order.
 func TestControllerRolled(t *testing.T) {
 	s, host := application(t)
-	rolls := number(t, "ROLLS", 2)
+	rolls := bed.Number(t, "ROLLS", 2)
 	in := kube.Installed
 	begin := time.Now()
 	// WebSockets are closed by their clients before the limit of the drain is.

@@ -38,7 +38,7 @@ func TestReleaseMoves(t *testing.T) {
 		Dial: kube.Dial, HTTP: service + ":80", TLS: service + ":443", Host: host, Rate: 200, Sockets: 5, Age: 2 * time.Second, Posts: true,
 	})
 	defer l.Stop() // when something fails
-	s.Eventually(20*time.Second, func() error { return sent(l, 300) })
+	sent(t, l, 300)
 
 	// The commands are those of docs/install.md.
 	values := filepath.Join(t.TempDir(), "values.yaml")
@@ -53,8 +53,7 @@ func TestReleaseMoves(t *testing.T) {
 	rolled(s, theirImage)
 	judged(s, "after")
 
-	n := l.Sent()
-	s.Eventually(20*time.Second, func() error { return sent(l, n+300) })
+	sent(t, l, 300)
 	report := l.Stop()
 	t.Log(report)
 	if len(report.Failures) > 0 {
@@ -139,10 +138,10 @@ func judged(s *bed.Space, when string) {
 	}
 }
 
-// sent returns an error until so many requests have been sent.
-func sent(l *load.Load, n int) error {
-	if have := l.Sent(); have < n {
-		return fmt.Errorf("%d requests were sent, want %d", have, n)
+// sent waits for so many further requests.
+func sent(t *testing.T, l *load.Load, n int) {
+	t.Helper()
+	if err := l.More(t.Context(), n); err != nil {
+		t.Fatal(err)
 	}
-	return nil
 }

@@ -8,7 +8,8 @@ type Heritage interface {
 	// Take returns the descriptor of a listening socket of the process before, for an
 	// address that is in use. The caller owns it. False: there is none.
 	Take(netip.AddrPort) (fd int, ok bool)
-	// Left reports whether another process has the socket of this address too. Then it is let go of and goes on; else Close shuts it.
+	// Left reports whether another process has the socket of this address too. Then it is
+	// let go of and goes on; else Close shuts it.
 	Left(netip.AddrPort) bool
 }
 

@@ -70,9 +70,10 @@ func (s *Set) Version() uint64 {
 	return s.version
 }
 
-// Apply makes the set hold exactly these upstreams, which nobody changes any more. A pool that stays keeps its
-// endpoints and connections; one that goes serves the requests that still have it and
-// then closes its connections, and the endpoints given for its name are forgotten.
+// Apply makes the set hold exactly these upstreams, a list that nobody changes any more. A
+// pool that stays keeps its endpoints and connections; one that goes serves the requests
+// that still have it and then closes its connections, and the endpoints given for its name
+// are forgotten.
 func (s *Set) Apply(ups []model.Upstream, settings KeepAlive) {
 	s.keep.settings.Store(&settings)
 	s.mu.Lock()
