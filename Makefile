@@ -2,7 +2,8 @@
 # make unit      the Go tests alone
 # make race      the Go tests under the race detector
 # make fuzz      every fuzz target for FUZZTIME (default 20s)
-# make bench     our proxy and Go's ReverseProxy side by side, CPU per request
+# make bench     Pierhead beside nginx, HAProxy, Caddy and Go's ReverseProxy, CPU per request;
+#                BENCH="-only h1,h2 -rounds 3" for a part
 # make update    rewrites the generated parts of docs/ and the golden files
 # make build     bin/pierhead
 # make bench-scale  Pierhead in a cluster of 10,000 Ingresses: bench/results/scale.md (Linux, root; 15 minutes on two idle cores)
@@ -53,7 +54,8 @@ fuzz:
 	@./.ci/fuzz $(FUZZTIME)
 
 bench:
-	$(GO) run ./bench
+	@./.ci/tools bench
+	$(GO) run ./bench $(BENCH)
 
 bench-scale:
 	@mkdir -p bench/results

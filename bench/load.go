@@ -1,131 +1,155 @@
+//go:build linux
+
 package main
 
 import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
-	"sync"
+	"strconv"
+	"strings"
 	"time"
 )
 
-const request = "GET / HTTP/1.1\r\nHost: bench.example.com\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n"
-
+// result is what a load saw.
 type result struct {
-	done, failed int
-	took         time.Duration
-	p99          time.Duration
+	Done, Failed   int
+	Took           time.Duration
+	P50, P99, P999 time.Duration
 }
 
-// load sends requests over n connections, each waiting for its answer, for d.
-func load(ctx context.Context, addr string, n int, d time.Duration) (result, error) {
-	end := time.Now().Add(d)
-	results := make([]result, n)
-	times := make([][]time.Duration, n)
-	var wg sync.WaitGroup
-	start := time.Now()
-	for i := range n {
-		c, err := net.Dial("tcp", addr)
+// Load is done by wrk and h2load where they can do it, so that nothing of ours measures
+// ourselves, and by programs of our own (loaders.go) for what they cannot. Every load
+// runs in a process of its own on the load's core.
+
+// wrk loads plain HTTP/1.1 or TLS with keep-alive connections.
+func (b *bench) wrk(url string, conns int, script string, d time.Duration) (result, error) {
+	file := filepath.Join(b.dir, "load.lua")
+	if err := os.WriteFile(file, []byte(script+wrkReport), 0o600); err != nil {
+		return result{}, err
+	}
+	out, err := b.runOn(loadCore, "wrk", "-t1", "-c"+strconv.Itoa(conns), "-d"+strconv.Itoa(max(1, int(d.Seconds())))+"s", "-H", "Host: "+hostName, "-s", file, url)
+	if err != nil {
+		return result{}, err
+	}
+	return parseWrk(out)
+}
+
+const wrkReport = `
+done = function(s, latency, requests)
+  local failed = s.errors.connect + s.errors.read + s.errors.write + s.errors.status + s.errors.timeout
+  io.write(string.format('\nREPORT {"Done":%d,"Failed":%d,"Took":%d,"P50":%d,"P99":%d,"P999":%d}\n', s.requests, failed, s.duration*1000,
+    latency:percentile(50)*1000, latency:percentile(99)*1000, latency:percentile(99.9)*1000))
+end
+`
+
+func parseWrk(out []byte) (r result, err error) {
+	_, report, ok := bytes.Cut(out, []byte("\nREPORT "))
+	if !ok {
+		return r, fmt.Errorf("wrk made no report: %s", out)
+	}
+	line, _, _ := bytes.Cut(report, []byte("\n"))
+	return r, json.Unmarshal(line, &r)
+}
+
+// h2load loads HTTP/2 over TLS, each connection with some streams at once.
+func (b *bench) h2load(addr, path string, conns, streams int, d time.Duration, more ...string) (result, error) {
+	log := filepath.Join(b.dir, "h2load.log")
+	os.Remove(log)
+	args := append([]string{"-t1", "-c" + strconv.Itoa(conns), "-m" + strconv.Itoa(streams), "-D", strconv.Itoa(max(1, int(d.Seconds()))), "--warm-up-time=0",
+		"--log-file=" + log, "--connect-to=" + addr}, more...)
+	out, err := b.runOn(loadCore, "h2load", append(args, "https://"+hostName+path)...)
+	if err != nil {
+		return result{}, err
+	}
+	r, err := parseH2load(out)
+	if err != nil {
+		return result{}, err
+	}
+	f, err := os.Open(log)
+	if err != nil {
+		return result{}, err
+	}
+	defer f.Close()
+	r.P50, r.P99, r.P999 = percentiles(h2loadTimes(bufio.NewScanner(f)))
+	return r, nil
+}
+
+// parseH2load reads the summary. What was under way at the end counts neither as done
+// nor as failed.
+func parseH2load(out []byte) (r result, err error) {
+	for line := range strings.Lines(string(out)) {
+		switch f := strings.Fields(strings.ReplaceAll(line, ",", "")); {
+		case strings.HasPrefix(line, "finished in "):
+			r.Took, err = time.ParseDuration(f[2])
+		case strings.HasPrefix(line, "status codes: "):
+			r.Done, err = strconv.Atoi(f[2])
+			for _, i := range []int{4, 6, 8} {
+				n, _ := strconv.Atoi(f[i])
+				r.Failed += n
+			}
+		case strings.HasPrefix(line, "Application protocol: ") && f[2] != "h2":
+			err = fmt.Errorf("h2load spoke %s", f[2])
+		}
 		if err != nil {
-			return result{}, err
+			return r, err
 		}
-		defer c.Close()
-		wg.Go(func() { times[i], results[i] = closedLoop(ctx, c, end) })
 	}
-	wg.Wait()
-	total := result{took: time.Since(start)}
-	var all []time.Duration
-	for i, r := range results {
-		total.done += r.done
-		total.failed += r.failed
-		all = append(all, times[i]...)
+	if r.Took == 0 || r.Done == 0 {
+		return r, fmt.Errorf("h2load made no request: %s", out)
 	}
-	slices.Sort(all)
-	if len(all) > 0 {
-		total.p99 = all[len(all)*99/100]
-	}
-	return total, ctx.Err()
+	return r, nil
 }
 
-// closedLoop sends one request after the other. After the first answer, which is
-// read as HTTP, each must have the same length: the loop itself stays cheap.
-func closedLoop(ctx context.Context, c net.Conn, end time.Time) (times []time.Duration, r result) {
-	length, err := firstAnswer(c)
-	if err != nil {
-		return nil, result{failed: 1}
-	}
-	buf := make([]byte, length)
-	for time.Now().Before(end) && ctx.Err() == nil {
-		start := time.Now()
-		if _, err := io.WriteString(c, request); err != nil {
-			r.failed++
-			return times, r
+// h2loadTimes reads a log of h2load: start, status, microseconds.
+func h2loadTimes(lines *bufio.Scanner) (times []time.Duration) {
+	for lines.Scan() {
+		f := strings.Fields(lines.Text())
+		if len(f) == 3 {
+			if us, err := strconv.Atoi(f[2]); err == nil {
+				times = append(times, time.Duration(us)*time.Microsecond)
+			}
 		}
-		if _, err := io.ReadFull(c, buf); err != nil || !bytes.HasPrefix(buf, []byte("HTTP/1.1 200 ")) {
-			r.failed++
-			return times, r
-		}
-		r.done++
-		times = append(times, time.Since(start))
 	}
-	return times, r
+	return times
 }
 
-// firstAnswer sends one request and returns the length of its whole answer.
-func firstAnswer(c net.Conn) (int, error) {
-	c.SetDeadline(time.Now().Add(10 * time.Second))
-	defer c.SetDeadline(time.Time{})
-	if _, err := io.WriteString(c, request); err != nil {
-		return 0, err
-	}
-	var seen bytes.Buffer
-	br := bufio.NewReader(io.TeeReader(c, &seen))
-	resp, err := http.ReadResponse(br, nil)
+// own runs one of our own loads, which prints its result.
+func (b *bench) own(kind string, args ...string) (r result, err error) {
+	out, err := b.runOn(loadCore, b.self, append([]string{kind}, args...)...)
 	if err != nil {
-		return 0, err
+		return r, err
 	}
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return 0, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("answered %s", resp.Status)
-	}
-	return seen.Len() - br.Buffered(), nil
+	return r, json.Unmarshal(out, &r)
 }
 
-// startOrigin answers every request with 128 bytes, as cheaply as Go can.
-func startOrigin() (net.Listener, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+// runOn runs a command to its end on one core and returns what it printed.
+func (b *bench) runOn(core int, bin string, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, 2*time.Minute)
+	defer cancel()
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(ctx, bin, args...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := startOn(core, cmd); err != nil {
 		return nil, err
 	}
-	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 128\r\n\r\n" + string(bytes.Repeat([]byte("x"), 128)))
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				buf := make([]byte, 16<<10)
-				for {
-					n, err := c.Read(buf)
-					if err != nil {
-						return
-					}
-					for range bytes.Count(buf[:n], []byte("\r\n\r\n")) {
-						if _, err := c.Write(answer); err != nil {
-							return
-						}
-					}
-				}
-			}()
-		}
-	}()
-	return ln, nil
+	if err := cmd.Wait(); err != nil {
+		return nil, fmt.Errorf("%s %s: %w: %s%s", filepath.Base(bin), strings.Join(args, " "), err, out.String(), errs.String())
+	}
+	return out.Bytes(), nil
+}
+
+func percentiles(times []time.Duration) (p50, p99, p999 time.Duration) {
+	if len(times) == 0 {
+		return 0, 0, 0
+	}
+	slices.Sort(times)
+	at := func(share float64) time.Duration { return times[min(len(times)-1, int(share*float64(len(times))))] }
+	return at(0.5), at(0.99), at(0.999)
 }

@@ -1,139 +1,240 @@
-// Command bench measures what a request costs: CPU time of the proxy's process for
-// each request, ours beside Go's ReverseProxy and, where it is installed, nginx, in
-// one run on one machine. Rounds are interleaved, so that noise of the machine hits
-// all alike; the ratio of each round is what counts, not the absolute time.
+//go:build linux
+
+// Command bench measures what a request costs: CPU time of the proxy's processes for each
+// request, Pierhead beside nginx, HAProxy, Caddy and Go's ReverseProxy, in one run on one
+// machine. Rounds are interleaved, so that noise of the machine hits all alike, and the
+// ratio of each round is what counts, not the absolute time.
 //
-// It starts an origin, every proxy with one core's worth of Go or one worker, and a
-// closed loop of keep-alive connections, all on loopback, and ends by itself.
+// Every proxy has one core to itself, the load and the origin share another; all of it is
+// on loopback and ends by itself. docs/performance.md tells how to read the table.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"regexp"
 	"slices"
-	"text/tabwriter"
+	"strings"
 	"time"
 )
 
 var (
-	conns  = flag.Int("conns", 64, "keep-alive connections of the load")
-	slice  = flag.Duration("slice", time.Second, "how long one proxy is loaded in a round")
-	rounds = flag.Int("rounds", 7, "rounds; each loads every proxy once")
-	limit  = flag.Float64("limit", 0, "fail when ours costs more than this many times Go's ReverseProxy")
+	slice   = flag.Duration("slice", time.Second, "how long one proxy is loaded in a round, in whole seconds")
+	rounds  = flag.Int("rounds", 7, "rounds that count; each loads every proxy once")
+	only    = flag.String("only", "", "run only these workloads, by name, with commas between")
+	against = flag.String("against", "", "run only the contestants whose names match this regular expression, beside the one that ratios are to")
+	results = flag.String("results", "bench/results", "folder for the table and the chart; empty: print only")
+	binary  = flag.String("binary", "", "the pierhead to measure; empty: build it")
+	list    = flag.Bool("list", false, "list the workloads")
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "reverseproxy" {
-		reverseProxy(os.Args[2], os.Args[3])
-		return
-	}
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := bench(ctx); err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// sample is one proxy under load for one slice.
-type sample struct {
-	cpu  time.Duration // of the proxy, for each request
-	rate float64       // requests per second
-	p99  time.Duration
+func run() error {
+	raiseFiles()
+	if len(os.Args) > 1 {
+		switch args := os.Args[2:]; os.Args[1] {
+		case "origin":
+			return serveOrigin(args)
+		case "reverseproxy":
+			return serveReverseProxy(args)
+		default:
+			if f := loads[os.Args[1]]; f != nil {
+				return runLoad(f, args)
+			}
+		}
+	}
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	names := strings.Split(*only, ",")
+	var chosen []workload
+	for _, w := range workloads() {
+		if *only == "" || slices.Contains(names, w.name) {
+			chosen = append(chosen, w)
+		}
+	}
+	if *list {
+		for _, w := range chosen {
+			fmt.Printf("%-16s %s\n", w.name, w.what)
+		}
+		return nil
+	}
+	if len(chosen) == 0 {
+		return fmt.Errorf("-only %q names no workload; -list tells their names", *only)
+	}
+	return measure(ctx, chosen)
 }
 
-func bench(ctx context.Context) error {
-	origin, err := startOrigin()
+// bench is one run.
+type bench struct {
+	ctx         context.Context
+	dir         string // temporary
+	cache       string // for what is built once
+	self        string
+	binary      string // of Pierhead
+	caddyBinary string
+	cert        *certificate
+	origin      origins
+	output      *os.File // where the next process prints, if not to its log
+	peak        float64  // requests per second that nginx can do
+}
+
+// sample is one contestant under one load for one slice.
+type sample struct {
+	figure   float64
+	resident int64
+	busy     float64 // share of the slice that the proxy ran
+	result   result
+}
+
+// outcome is what a workload came to: samples of the same index are of the same round.
+type outcome struct {
+	workload
+	samples map[string][]sample
+	failed  map[string]string // why a contestant has none
+}
+
+func measure(ctx context.Context, chosen []workload) error {
+	b, err := newBench(ctx)
 	if err != nil {
 		return err
 	}
-	defer origin.Close()
-	dir, err := os.MkdirTemp("", "pierhead-bench-")
+	defer os.RemoveAll(b.dir)
+	o, err := b.startOrigin()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	proxies, err := startProxies(ctx, dir, origin.Addr().String())
+	defer o.stop()
+	var outcomes []outcome
+	for i, w := range chosen {
+		fmt.Fprintf(os.Stderr, "%d/%d %s: %s\n", i+1, len(chosen), w.name, w.what)
+		out, err := b.measure(w)
+		if err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
+		}
+		outcomes = append(outcomes, out)
+	}
+	return report(outcomes, *results)
+}
+
+func newBench(ctx context.Context) (*bench, error) {
+	for _, tool := range []string{"wrk", "h2load", "nginx", "haproxy"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return nil, fmt.Errorf("%s is not installed; make bench installs it", tool)
+		}
+	}
+	b := &bench{ctx: ctx, binary: *binary}
+	var err error
+	if b.self, err = os.Executable(); err != nil {
+		return nil, err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, err
+	}
+	b.cache = filepath.Join(cache, "pierhead", "bench")
+	if err := os.MkdirAll(b.cache, 0o755); err != nil {
+		return nil, err
+	}
+	if b.dir, err = os.MkdirTemp("", "pierhead-bench-"); err != nil {
+		return nil, err
+	}
+	if b.binary == "" {
+		b.binary = filepath.Join(b.dir, "pierhead")
+		if out, err := exec.CommandContext(ctx, "go", "build", "-o", b.binary, "github.com/pierhead/pierhead/cmd/pierhead").CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	}
+	b.cert, err = makeCertificate(b.dir)
+	return b, err
+}
+
+// measure runs one workload: all contestants are up at once, and take turns.
+func (b *bench) measure(w workload) (outcome, error) {
+	if w.unit == "" {
+		w.unit = perRequest
+	}
+	if w.base == "" {
+		w.base = "nginx"
+	}
+	out := outcome{w, map[string][]sample{}, map[string]string{}}
+	targets := map[string]*target{}
 	defer func() {
-		for _, p := range proxies {
-			p.stop()
+		for _, t := range targets {
+			t.stop()
 		}
 	}()
-	if err != nil {
-		return err
+	wanted := regexp.MustCompile(*against)
+	for _, c := range w.who {
+		if c.name != w.base && !wanted.MatchString(c.name) {
+			continue
+		}
+		t, err := c.start(b, c.name, c.setup)
+		if err != nil {
+			return out, err
+		}
+		targets[c.name] = t
 	}
-	samples := map[string][]sample{}
-	for r := 0; r < *rounds; r++ {
-		for _, p := range proxies {
-			s, err := measure(ctx, p)
+	n := *rounds
+	if w.absolute || strings.HasPrefix(w.name, "idle") {
+		n = 1
+	}
+	for r := -1; r < n; r++ { // the first round warms up
+		for _, c := range w.who {
+			t := targets[c.name]
+			if t == nil || out.failed[c.name] != "" || r < 0 && n == 1 {
+				continue
+			}
+			s, err := b.sample(w, t)
+			if b.ctx.Err() != nil {
+				return out, errors.New("interrupted")
+			}
 			if err != nil {
-				return fmt.Errorf("%s: %w", p.name, err)
+				fmt.Fprintf(os.Stderr, "  %s: %v\n", c.name, err)
+				out.failed[c.name] = err.Error()
+				continue
 			}
-			if r > 0 { // the first round warms up
-				samples[p.name] = append(samples[p.name], s)
+			if r >= 0 {
+				out.samples[c.name] = append(out.samples[c.name], s)
+				fmt.Fprintf(os.Stderr, "  round %d/%d %-20s %8.1f %s\n", r+1, n, c.name, s.figure, w.unit)
 			}
-			fmt.Fprintf(os.Stderr, "round %d/%d %-12s %6.1f us CPU/request %8.0f requests/s\n", r+1, *rounds, p.name, us(s.cpu), s.rate)
 		}
 	}
-	return report(proxies, samples)
+	return out, nil
 }
 
-// measure loads one proxy for a slice.
-func measure(ctx context.Context, p *proxy) (sample, error) {
-	before, err := p.cpu()
+// sample loads one contestant for a slice.
+func (b *bench) sample(w workload, t *target) (sample, error) {
+	if w.figure != nil {
+		return w.figure(b, t, *slice)
+	}
+	before, err := t.cpu()
 	if err != nil {
 		return sample{}, err
 	}
-	res, err := load(ctx, p.addr, *conns, *slice)
+	r, err := w.load(b, t, *slice)
 	if err != nil {
 		return sample{}, err
 	}
-	after, err := p.cpu()
+	after, err := t.cpu()
 	if err != nil {
 		return sample{}, err
 	}
-	if res.failed > 0 || res.done == 0 {
-		return sample{}, fmt.Errorf("%d of %d requests failed", res.failed, res.done+res.failed)
+	if r.Failed > 0 || r.Done == 0 {
+		return sample{}, fmt.Errorf("%d of %d failed", r.Failed, r.Done+r.Failed)
 	}
-	return sample{(after - before) / time.Duration(res.done), float64(res.done) / res.took.Seconds(), res.p99}, nil
+	spent := after - before
+	return sample{float64(spent) / 1e3 / float64(r.Done), t.resident(), spent.Seconds() / r.Took.Seconds(), r}, nil
 }
-
-// report prints medians and, for each round, the ratio to Go's ReverseProxy.
-func report(proxies []*proxy, samples map[string][]sample) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "proxy\tCPU us/request\trequests/s\tp99 ms\tratio to ReverseProxy (median, min-max)\t")
-	base := samples["reverseproxy"]
-	var ours float64
-	for _, p := range proxies {
-		s := samples[p.name]
-		var ratios, cpu, rate, p99 []float64
-		for i := range s {
-			ratios = append(ratios, float64(s[i].cpu)/float64(base[i].cpu))
-			cpu, rate, p99 = append(cpu, us(s[i].cpu)), append(rate, s[i].rate), append(p99, float64(s[i].p99)/1e6)
-		}
-		m := median(ratios)
-		if p.name == "pierhead" {
-			ours = m
-		}
-		fmt.Fprintf(w, "%s\t%.1f\t%.0f\t%.2f\t%.2f (%.2f-%.2f)\t\n", p.name, median(cpu), median(rate), median(p99), m, slices.Min(ratios), slices.Max(ratios))
-	}
-	w.Flush()
-	if *limit > 0 && ours > *limit {
-		return fmt.Errorf("one request costs %.2f of ReverseProxy's CPU, the limit is %.2f", ours, *limit)
-	}
-	return nil
-}
-
-func median(v []float64) float64 {
-	s := slices.Sorted(slices.Values(v))
-	if len(s) == 0 {
-		return 0
-	}
-	return s[len(s)/2]
-}
-
-func us(d time.Duration) float64 { return float64(d) / 1e3 }

@@ -9,19 +9,26 @@ import (
 	"github.com/pierhead/pierhead/internal/loop"
 )
 
+// tickets makes and reads the session tickets of all listeners and loops: it has the
+// keys, which crypto/tls makes and renews every day.
+var tickets tls.Config
+
 // tlsConfig makes the TLS configuration of a listener for the connections of one
-// loop. Session tickets are off, as ingress-nginx has them.
+// loop.
 func tlsConfig(d Listener, l *loop.Loop) *tls.Config {
 	c := &tls.Config{
 		MinVersion:                  d.Settings.TLSMin,
 		MaxVersion:                  d.Settings.TLSMax,
 		CipherSuites:                d.Settings.CipherSuites,
 		NextProtos:                  []string{"http/1.1"},
-		SessionTicketsDisabled:      true,
+		SessionTicketsDisabled:      !d.Settings.SessionTickets,
 		DynamicRecordSizingDisabled: true, // the records of one turn leave in one send
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return signedBy(l, d.Certificates.For(hello.ServerName)), nil
 		},
+	}
+	if d.Settings.SessionTickets {
+		c.WrapSession, c.UnwrapSession = tickets.EncryptTicket, tickets.DecryptTicket
 	}
 	if d.Settings.HTTP2 {
 		c.NextProtos = []string{"h2", "http/1.1"}

@@ -283,3 +283,24 @@ func TestRenew(t *testing.T) {
 		t.Error("the key pairs changed, and the certificates did not")
 	}
 }
+
+// TestTickets holds that a session is resumed on any loop and after a change of the
+// configuration where tickets are on, and never where they are off.
+func TestTickets(t *testing.T) {
+	onBoth(t, func(t *testing.T, kind loop.Kind) {
+		f := start(t, kind, certificates(t, nil, ""))
+		for _, on := range []bool{true, false} {
+			cache := tls.NewLRUClientSessionCache(1)
+			for i := range 5 {
+				f.settings(func(s *model.Settings) { s.SessionTickets, s.MaxStreams = on, uint32(100+i) })
+				c := tls.Client(f.dial("https"), &tls.Config{InsecureSkipVerify: true, ServerName: "a.test", ClientSessionCache: cache})
+				if status, _ := get(t, c, "/"); status != 200 {
+					t.Fatalf("status %d", status)
+				}
+				if resumed := c.ConnectionState().DidResume; resumed != (on && i > 0) {
+					t.Errorf("tickets %v, connection %d: resumed %v", on, i, resumed)
+				}
+			}
+		}
+	})
+}

@@ -83,6 +83,7 @@ type Settings struct {
 	DefaultCertificate string         // name in Config.Certificates, or "" for one made at start
 	TLSMin, TLSMax     uint16         // crypto/tls versions
 	CipherSuites       []uint16       // of TLS 1.2; empty: Go's choice
+	SessionTickets     bool           // TLS sessions may be resumed
 	HTTP2              bool           // offered by ALPN
 	MaxStreams         uint32         // per HTTP/2 connection
 	KeepAlive          time.Duration  // idle time of a client connection; 0 closes after each request

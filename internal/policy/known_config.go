@@ -10,7 +10,8 @@ bind-address disable-ipv6 disable-ipv6-dns
 enable-auth-access-log
 error-log-path error-log-level debug-connections enable-syslog syslog-host syslog-port
 enable-modsecurity modsecurity-snippet enable-owasp-modsecurity-crs
-enable-ocsp ssl-ecdh-curve ssl-session-tickets ssl-session-ticket-key ssl-reject-handshake
+enable-ocsp ssl-ecdh-curve ssl-reject-handshake
+ssl-session-ticket-key: the keys of tickets are made at start
 use-geoip2 geoip2-autoreload-in-minutes
 use-gzip gzip-disable gzip-level gzip-min-length gzip-types enable-brotli brotli-level brotli-min-length brotli-types
 max-worker-connections worker-processes

@@ -30,6 +30,7 @@ var (
 	drainTimeout  = Time("worker-shutdown-timeout", 240*time.Second, "240s", "How long connections may go on when the process ends.", only)
 	sslProtocols  = Words("ssl-protocols", []string{"TLSv1.2", "TLSv1.3"}, []string{"SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"}, "The TLS versions that clients may use.", only)
 	sslCiphers    = key("ssl-ciphers", "OpenSSL cipher list", []uint16(nil), "Go's choice", "The TLS 1.2 ciphers, by OpenSSL's names. Those that Go does not have are passed over.", parseCiphers, []option{only})
+	sslTickets    = Bool("ssl-session-tickets", false, "Let clients resume TLS sessions by tickets. The keys are made at start, renewed every day and known to this process only.", only)
 	logFormat     = Variables("log-format-upstream", exchange.DefaultLogFormat, "The access log line.", only)
 	logJSON       = Bool("log-format-escape-json", false, "Escape values in the access log as in JSON strings.", only)
 	logRaw        = Bool("log-format-escape-none", false, "Do not escape values in the access log.", only)
@@ -68,8 +69,8 @@ var _ = Register(Unit{
 })
 
 var _ = Register(Unit{
-	Name: "tls", Doc: "The TLS that clients are offered.", Follows: "RFC 8446, RFC 5246",
-	Keys: []Key{sslProtocols, sslCiphers},
+	Name: "tls", Doc: "The TLS that clients are offered.", Follows: "RFC 8446, RFC 5246, RFC 5077",
+	Keys: []Key{sslProtocols, sslCiphers, sslTickets},
 	Settings: func(d *Draft, g *Global) {
 		s := &g.Settings
 		s.TLSMin, s.TLSMax = versions(sslProtocols.Get(d))
@@ -78,6 +79,7 @@ var _ = Register(Unit{
 			s.TLSMin, s.TLSMax = tls.VersionTLS12, tls.VersionTLS13
 		}
 		s.CipherSuites = sslCiphers.Get(d)
+		s.SessionTickets = sslTickets.Get(d)
 	},
 })
 
