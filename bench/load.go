@@ -131,7 +131,7 @@ func (b *bench) own(kind string, args ...string) (r result, err error) {
 
 // runOn runs a command to its end on one core and returns what it printed.
 func (b *bench) runOn(core int, bin string, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(b.ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(b.ctx, *slice+20*time.Second) // h2load may wait for ever for a client that it had no time to connect
 	defer cancel()
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(ctx, bin, args...)

@@ -198,6 +198,10 @@ func (b *bench) measure(w workload) (outcome, error) {
 				continue
 			}
 			s, err := b.sample(w, t)
+			for again := 0; err != nil && again < 2 && b.ctx.Err() == nil; again++ {
+				fmt.Fprintf(os.Stderr, "  %s: %.300s: once more\n", c.name, err.Error())
+				s, err = b.sample(w, t)
+			}
 			if b.ctx.Err() != nil {
 				return out, errors.New("interrupted")
 			}

@@ -111,7 +111,7 @@ func keepAlive(c *model.Config) upstream.KeepAlive {
 		return upstream.DefaultKeepAlive
 	}
 	s := &c.Controllers[0].Settings
-	return upstream.KeepAlive{Idle: s.UpstreamIdle, Life: s.UpstreamLife, Max: s.KeepUpstream, Requests: s.UpstreamRequests}
+	return upstream.KeepAlive{Idle: s.UpstreamIdle, Life: s.UpstreamLife, Max: s.KeepUpstream, Surplus: upstream.Surplus, Requests: s.UpstreamRequests}
 }
 
 // unheard tells the controllers whose upstream-keepalive keys do not count, since

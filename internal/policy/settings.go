@@ -23,7 +23,7 @@ var (
 	proxyProtocol = Bool("use-proxy-protocol", false, "The http and https listeners expect a PROXY protocol header; what it tells is believed of the addresses of proxy-real-ip-cidr.", only)
 	http2         = Bool("use-http2", true, "Offer HTTP/2 on the https listener.", only)
 	http2Streams  = Int("http2-max-concurrent-streams", 128, 1, 1<<20, "Streams a client may have open on one HTTP/2 connection.", only)
-	upstreamIdle  = Int("upstream-keepalive-connections", 320, 0, 1<<20, "Idle connections kept to endpoints, per event loop; 0 keeps none.", only)
+	upstreamIdle  = Int("upstream-keepalive-connections", 320, 0, 1<<20, "Idle connections kept to endpoints, per event loop; more are closed a second after their last request. 0 keeps none.", only)
 	upstreamWait  = Seconds("upstream-keepalive-timeout", time.Minute, "How long a connection to an endpoint may be idle.", only)
 	upstreamLife  = Time("upstream-keepalive-time", time.Hour, "1h", "The age after which a connection to an endpoint is not used again.", only)
 	upstreamUses  = Int("upstream-keepalive-requests", 10000, 0, 1<<31-1, "Requests per connection to an endpoint.", only)

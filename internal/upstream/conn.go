@@ -71,19 +71,30 @@ func (c *Conn) Put() {
 	c.endpoint.slot(c.loop).inFlight.Add(-1)
 	c.Release()
 	c.stream.SetWriteDeadline(time.Time{})
+	shelf := &keep.shelves[c.loop.Index()]
+	wait, most := k.Idle, k.Max
+	if k.Surplus > 0 {
+		if most *= surplusFactor; shelf.n >= k.Max {
+			wait = k.Surplus
+		}
+	}
 	c.stream.SetReadDeadline(time.Time{})
-	if k.Idle > 0 {
-		c.stream.SetReadDeadline(c.loop.Now().Add(k.Idle))
+	if wait > 0 {
+		c.stream.SetReadDeadline(c.loop.Now().Add(wait))
 	}
 	c.link()
 	c.stream.OnReadable(dropConn, c)
 	if c.endpoint.gone.Load() { // retire may have looked before link
 		c.drop()
 	}
-	for shelf := &keep.shelves[c.loop.Index()]; shelf.n > k.Max; {
+	for shelf.n > most {
 		shelf.oldest.drop()
 	}
 }
+
+// surplusFactor bounds how many wait where those beyond Max may wait for a moment, as
+// when the requests of one turn of a loop end together and the next begin in the next.
+const surplusFactor = 8
 
 // Discard ends the request and closes the connection. The strings of the response head
 // are not valid afterwards.

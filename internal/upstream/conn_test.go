@@ -211,6 +211,7 @@ func TestKeepAliveBounds(t *testing.T) {
 		{"one request each", KeepAlive{Idle: time.Minute, Max: 9, Requests: 1}, 2, 0},
 		{"too old", KeepAlive{Idle: time.Minute, Max: 9, Life: 1}, 2, 0},
 		{"no bounds", KeepAlive{Max: 9}, 3, 3},
+		{"for a moment more than one", KeepAlive{Idle: time.Minute, Max: 1, Surplus: time.Minute}, 9, 8},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			onEngines(t, 1, func(t *testing.T, e *loop.Engine) {
@@ -250,6 +251,36 @@ func TestIdleTimeout(t *testing.T) {
 		on(l, func() {
 			if n := counts(p); n[1] != 0 {
 				t.Errorf("counts %v after the idle time", n)
+			}
+		})
+	})
+}
+
+// TestSurplus holds that connections beyond Max serve what comes at once, and end soon
+// after their last request, while Max of them stay.
+func TestSurplus(t *testing.T) {
+	onEngines(t, 1, func(t *testing.T, e *loop.Engine) {
+		srv := newServer(t, hello)
+		_, p := poolOn(t, e, KeepAlive{Idle: time.Hour, Max: 2, Surplus: time.Hour}, srv)
+		l := e.Next()
+		on(l, func() {
+			for round := range 3 {
+				cs := []*Conn{take(t, p, l), take(t, p, l), take(t, p, l), take(t, p, l)}
+				if round == 2 {
+					p.set.keep.settings.Store(&KeepAlive{Idle: time.Hour, Max: 2, Surplus: 20 * time.Millisecond})
+				}
+				for _, c := range cs {
+					c.Put()
+				}
+			}
+		})
+		if n := srv.opened.Load(); n != 4 {
+			t.Errorf("%d connections were opened for 4 at a time", n)
+		}
+		srv.awaitClosed(t, 2)
+		on(l, func() {
+			if n := counts(p); n[1] != 2 {
+				t.Errorf("counts %v after a moment", n)
 			}
 		})
 	})

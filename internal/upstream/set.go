@@ -19,11 +19,15 @@ type KeepAlive struct {
 	Idle     time.Duration // how long one may wait; 0 is no bound
 	Life     time.Duration // age after which one is not used again; 0 is no bound
 	Max      int           // how many wait on one loop, over all pools; 0 keeps none
+	Surplus  time.Duration // how long those beyond Max may wait; 0 closes them at once
 	Requests int           // how many one may carry; 0 is no bound
 }
 
+// Surplus is how long connections beyond Max wait for the next request.
+const Surplus = time.Second
+
 // DefaultKeepAlive is ingress-nginx's.
-var DefaultKeepAlive = KeepAlive{Idle: 60 * time.Second, Life: time.Hour, Max: 320, Requests: 10000}
+var DefaultKeepAlive = KeepAlive{Idle: 60 * time.Second, Life: time.Hour, Max: 320, Surplus: Surplus, Requests: 10000}
 
 // Set is the pools of one process.
 type Set struct {
