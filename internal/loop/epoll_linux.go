@@ -24,6 +24,7 @@ type epoll struct {
 	conns   []*socket // by descriptor
 	age     int32     // the last generation given out, from 1
 	sources []*socketSource
+	pipes   pipes
 }
 
 // The generations of what is not a connection.
@@ -127,6 +128,7 @@ func (p *epoll) each(f func(*Conn)) {
 }
 
 func (p *epoll) close() {
+	p.pipes.close()
 	unix.Close(p.bell)
 	unix.Close(p.fd)
 }

@@ -54,6 +54,15 @@ func (t *trip) relayBody(c *upstream.Conn, f *exchange.Forward, rec *exchange.Tr
 				return lostBody(err)
 			}
 		}
+		if o, moved := t.move(c, f, rec); moved {
+			if o.kind == exchange.OK && c.Raw() == 0 {
+				return t.finishMoved()
+			}
+			if o.kind != exchange.OK {
+				return o
+			}
+			continue
+		}
 		if buf == nil {
 			buf = l.Big()
 		}

@@ -166,6 +166,24 @@ func (a *answer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// Raw returns how many bytes of the body are still to be sent and may be put on the
+// stream as they are, after a Flush: 0 where they have to be framed.
+func (a *answer) Raw() int64 {
+	if a.state == answerBody && !a.mute && a.out.mode == byLength && a.out.err == nil {
+		return a.out.left
+	}
+	return 0
+}
+
+// PutRaw tells that n bytes of the body were put on the stream, and then what failed.
+func (a *answer) PutRaw(n int64, err error) {
+	a.out.left -= n
+	a.out.sent += n
+	if err != nil {
+		a.out.err, a.state = err, answerBroken
+	}
+}
+
 // Flush sends what is held back.
 func (a *answer) Flush() error { return a.out.flush() }
 

@@ -76,6 +76,22 @@ func (c *ClientConn) Reusable() bool {
 // that was read: a body has begun to arrive when there are any.
 func (c *ClientConn) Buffered() int { return len(c.in.buffered()) }
 
+// Raw returns how many bytes of the body are still to come and may be taken off the
+// stream as they are: 0 where some stand in the buffer, or their framing is among them.
+func (c *ClientConn) Raw() int64 {
+	if b := &c.body; b.mode == byLength && !b.done && b.err == nil && c.Buffered() == 0 {
+		return b.left
+	}
+	return 0
+}
+
+// TookRaw tells that n bytes of the body were taken off the stream.
+func (c *ClientConn) TookRaw(n int64) {
+	c.body.begun = true
+	c.body.left -= n
+	c.body.done = c.body.left == 0
+}
+
 // WriteHead begins a request. The head stays here until the first Write, Flush or
 // Finish. The body's length is r.Length; Host and Upgrade are written as fields.
 func (c *ClientConn) WriteHead(r *message.Request) error {

@@ -89,9 +89,20 @@ type Tunneler interface {
 // whether the client is still there.
 type Streamer interface{ Stream() loop.Stream }
 
+// RawWriter is the part of the message.Writer given to a Handler by which a body that
+// needs no framing may go past it, right onto the stream.
+type RawWriter interface {
+	Streamer
+	// Raw returns how many bytes may still go that way.
+	Raw() int64
+	// PutRaw tells that n bytes went, and what failed.
+	PutRaw(n int64, err error)
+}
+
 var (
 	_ message.Writer     = (*answer)(nil)
 	_ message.LastWriter = (*answer)(nil)
 	_ Tunneler           = (*answer)(nil)
 	_ Streamer           = (*answer)(nil)
+	_ RawWriter          = (*answer)(nil)
 )
