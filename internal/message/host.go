@@ -31,7 +31,7 @@ func ValidHost(h string) bool {
 		i++
 	} else {
 		for i < len(h) && h[i] != ':' {
-			if !hostChar[h[i]] {
+			if !hostChar[h[i]] || h[i] == '.' && (i == 0 || h[i-1] == '.') { // no label is empty
 				return false
 			}
 			i++

@@ -72,6 +72,17 @@ func isToken(b []byte) bool {
 	return len(b) > 0
 }
 
+// isMethod reports whether b can be a method: of the tokens, those that nginx takes.
+// What others would refuse is not passed on to them.
+func isMethod(b []byte) bool {
+	for _, c := range b {
+		if (c < 'A' || c > 'Z') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
 func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
 // trim removes spaces and tabs at both ends.

@@ -119,7 +119,7 @@ func (c *ClientConn) WriteHead(r *message.Request) error {
 func (c *ClientConn) encode(r *message.Request) Fault {
 	o := &c.out
 	switch target := view(r.Target); {
-	case !isToken(view(r.Method)):
+	case !isMethod(view(r.Method)):
 		return BadMethod
 	case len(target) == 0 || control(target, 0, ' '+1) != len(target):
 		return BadTarget

@@ -47,7 +47,7 @@ var faults = [numFaults]struct {
 	text   string
 }{
 	NoFault:            {200, "no fault"},
-	BadMethod:          {400, "method is not a token"},
+	BadMethod:          {400, "method is not of the letters A to Z, \"_\" and \"-\""},
 	BadTarget:          {400, "request target is not valid"},
 	BadVersion:         {400, "request line does not end with a version"},
 	UnsupportedVersion: {505, "version is neither HTTP/1.0 nor HTTP/1.1"},

@@ -131,7 +131,7 @@ func (p *requestHead) requestLine(b []byte, r *message.Request, maxLine int) Fau
 	if i == len(b) {
 		return p.unfinished(b, maxLine)
 	}
-	if b[i] != ' ' || len(method) == 0 {
+	if b[i] != ' ' || !isMethod(method) {
 		return BadMethod
 	}
 	i++

@@ -48,10 +48,10 @@ func classify(name string) (class uint8) {
 	return class
 }
 
-// isToken reports whether s is a token of any case, as methods are.
-func isToken(s string) bool {
+// isMethod reports whether s can be a method: of the tokens, those that nginx takes.
+func isMethod(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if lower[s[i]] == 0 {
+		if c := s[i]; (c < 'A' || c > 'Z') && c != '_' && c != '-' {
 			return false
 		}
 	}

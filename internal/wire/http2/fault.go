@@ -15,6 +15,7 @@ const (
 	BadHost
 	BadPath
 	BadScheme
+	BadMethod
 	MethodConnect
 	MethodTrace
 	numFaults
@@ -32,6 +33,7 @@ var faults = [numFaults]struct {
 	BadHost:       {400, "host is not valid"},
 	BadPath:       {400, ":path is not valid"},
 	BadScheme:     {400, ":scheme is neither http nor https"},
+	BadMethod:     {400, ":method is not of the letters A to Z, \"_\" and \"-\""},
 	MethodConnect: {405, "CONNECT is not served"},
 	MethodTrace:   {405, "TRACE is not served"},
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,12 +117,12 @@ func FuzzHead(f *testing.F) {
 			return
 		}
 		r := &s.req
-		if !isToken(r.Method) || !(validPath(r.Target) || r.Target == "*") || !message.ValidHost(r.Host) || r.Scheme != "http" && r.Scheme != "https" {
+		if !isMethod(r.Method) || !(validPath(r.Target) || r.Target == "*") || !message.ValidHost(r.Host) || r.Scheme != "http" && r.Scheme != "https" {
 			t.Errorf("%q %q %q %q", r.Method, r.Target, r.Host, r.Scheme)
 		}
 		for i := range r.Header.Len() {
 			f := r.Header.At(i)
-			if !isToken(f.Name) || bytes.ContainsAny([]byte(f.Value), "\r\n\x00") {
+			if f.Name == "" || strings.ContainsAny(f.Name, " :\t\r\n\x00") || bytes.ContainsAny([]byte(f.Value), "\r\n\x00") {
 				t.Errorf("field %q: %q", f.Name, f.Value)
 			}
 		}

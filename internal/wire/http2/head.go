@@ -217,7 +217,7 @@ func (h *head) incomplete(scheme string) {
 	if r.Host = h.authority; !message.ValidHost(r.Host) {
 		r.Host = ""
 	}
-	if !isToken(r.Method) {
+	if !isMethod(r.Method) {
 		r.Method = "GET"
 	}
 	if !validPath(r.Target) {
@@ -227,8 +227,12 @@ func (h *head) incomplete(scheme string) {
 
 func (h *head) finishTarget() {
 	r := &h.s.req
-	if h.seen&sawMethod == 0 || !isToken(r.Method) {
-		h.breaks(":method is not a token")
+	if h.seen&sawMethod == 0 {
+		h.breaks(":method is missing")
+		return
+	}
+	if !isMethod(r.Method) {
+		h.refuse(BadMethod)
 		return
 	}
 	if r.Method == "CONNECT" {
