@@ -11,12 +11,12 @@ import (
 // checkAddresses tells the owners of endpoints whose address is none, which the API
 // server would refuse.
 func (m *Memo) checkAddresses(o *Objects) {
-	if !m.same[ofSlice] || !m.same[ofEndpoints] {
-		r := &report{}
-		o.checkAddresses(r)
-		m.addresses = r.told()
+	if m.same(ofSlice, ofEndpoints) {
+		return
 	}
-	m.telling.tell(m.addresses)
+	r := &report{}
+	o.checkAddresses(r)
+	m.addresses = m.telling.tell(m.addresses, r.told())
 }
 
 func (o *Objects) checkAddresses(r *report) {

@@ -41,7 +41,7 @@ func isBalanced(svc *corev1.Service) bool { return svc.Spec.Type == corev1.Servi
 
 // balancers reads the Services of type LoadBalancer.
 func (m *Memo) balancers(o *Objects, cs []*controller, opt Options, r *report) []model.LoadBalancer {
-	if !m.same[ofService] {
+	if !m.same(ofService) {
 		m.balanced = o.services.where(isBalanced).sorted()
 	}
 	var all []model.LoadBalancer
@@ -245,8 +245,8 @@ func (b *balancer) ports(cs []*controller) {
 func (b *balancer) upstream(p *corev1.ServicePort, field string) string {
 	ref := backend{service: b.svc.id, port: strconv.Itoa(int(p.Port)), at: b.svc.at, nameField: field, portField: field}
 	name := ref.upstreamName()
-	if u := b.m.upstream(name); u.made != b.m.turn {
-		b.m.make(u, model.Upstream{
+	if u := b.m.upstream(name); !b.m.taken(u) {
+		b.m.pass(u, model.Upstream{
 			Name: name, Namespace: b.svc.id.namespace, Service: b.svc.id.name, Port: ref.port,
 			Protocol: "HTTP", Balance: "round_robin", Origin: b.svc.origin,
 		})

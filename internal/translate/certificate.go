@@ -18,8 +18,9 @@ import (
 type pair struct {
 	mark
 	id      id
+	key     string // namespace/name
+	users   int    // how many results are built on it
 	read    read   // the Secret that it was made from
-	checked uint64 // the last translation that looked whether that is still there
 	changed uint64 // the translation that made it
 	told    *told
 
@@ -30,31 +31,56 @@ type pair struct {
 }
 
 // pair returns the key pair of a Secret. A Secret that is there and is no key pair is
-// told to its owner.
+// told to its owner. Whoever builds on it counts as a user.
 func (m *Memo) pair(i id) *pair {
 	p := m.pairs[i]
 	if p == nil {
-		p = &pair{id: i}
+		p = &pair{id: i, key: i.String()}
 		m.pairs[i] = p
+		m.renew(p)
 	}
-	m.check(p)
 	return p
 }
 
-// check reads a key pair again when its Secret is another one.
-func (m *Memo) check(p *pair) {
-	if p.checked == m.turn {
+// keep makes the translation itself a user of a key pair.
+func (m *Memo) keep(p *pair) {
+	p.users++
+	m.kept = append(m.kept, p)
+}
+
+// drop ends one use of a key pair.
+func (m *Memo) drop(p *pair) {
+	if p.users--; p.users == 0 {
+		m.idle = append(m.idle, p)
+	}
+}
+
+// beginPairs reads the key pairs again whose Secrets are others.
+func (m *Memo) beginPairs() {
+	m.renewed = false
+	for _, p := range m.kept {
+		m.drop(p)
+	}
+	clear(m.kept)
+	m.kept = m.kept[:0]
+	if m.same(ofSecret) {
 		return
 	}
-	p.checked = m.turn
-	m.checked++
-	if p.changed == 0 || !m.hold([]read{p.read}) {
-		r := &report{}
-		*p = pair{mark: p.mark, id: p.id, checked: m.turn, changed: m.turn, read: m.objects.look(ofSecret, p.id)}
-		p.load(m.objects, r)
-		p.told = r.told()
+	for _, p := range m.pairs {
+		if m.touched(ofSecret, p.id) && !m.objects.look(ofSecret, p.id).is(&p.read) {
+			m.renew(p)
+			m.renewed = true
+		}
 	}
-	m.telling.tell(p.told)
+}
+
+// renew reads a key pair.
+func (m *Memo) renew(p *pair) {
+	r := &report{}
+	had := p.told
+	*p = pair{mark: p.mark, id: p.id, key: p.key, users: p.users, changed: m.turn, read: m.objects.look(ofSecret, p.id)}
+	p.load(m.objects, r)
+	p.told = m.telling.tell(had, r.told())
 }
 
 // load reads the Secret.
@@ -150,7 +176,7 @@ func (p *pair) covers(host string) bool {
 // certificates lists the key pairs in use.
 func (m *Memo) certificates(had []model.Certificate) []model.Certificate {
 	list, moved := m.served.end()
-	if !moved && !slices.ContainsFunc(list, func(p *pair) bool { return p.changed == m.turn }) {
+	if !moved && !(m.renewed && slices.ContainsFunc(list, func(p *pair) bool { return p.changed == m.turn })) {
 		return had
 	}
 	if len(list) == 0 {
@@ -168,7 +194,7 @@ func (m *Memo) certificates(had []model.Certificate) []model.Certificate {
 func (m *Memo) checkPairs(o *Objects) {
 	for i, e := range o.secrets {
 		if e.value.Type == corev1.SecretTypeTLS {
-			m.pair(i)
+			m.keep(m.pair(i))
 		}
 	}
 }

@@ -52,7 +52,6 @@ type controller struct {
 	global   *policy.Global
 	plain    *policy.Result  // of a route that no Ingress owns
 	selector labels.Selector // of namespaces; nil: none
-	accepted []*reading      // the oldest first
 	streams  []model.Stream
 }
 

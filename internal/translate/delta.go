@@ -12,7 +12,7 @@ import (
 // not there needs no removing.
 func (o *Objects) Remove(kind, namespace, name string) {
 	i := id{namespace, name}
-	o.touch(kind)
+	o.touch(kind, i)
 	delete(o.refused, model.Origin{Kind: kind, Namespace: namespace, Name: name}.String())
 	switch kind {
 	case "Ingress":
@@ -47,6 +47,7 @@ func (o *Objects) indexSlice(had, now *entry[discoveryv1.EndpointSlice]) {
 	}
 	if had != nil {
 		service := sliceOf(had)
+		o.journal.note(change{ofSlice, service})
 		of := o.ofService[service]
 		if n := slices.Index(of, had.value); n >= 0 {
 			of = slices.Concat(of[:n], of[n+1:]) // whoever has the list keeps it
@@ -57,6 +58,7 @@ func (o *Objects) indexSlice(had, now *entry[discoveryv1.EndpointSlice]) {
 	}
 	if now != nil && now.value.Labels[discoveryv1.LabelServiceName] != "" {
 		service := sliceOf(now)
+		o.journal.note(change{ofSlice, service})
 		o.ofService[service] = append(slices.Clip(o.ofService[service]), now.value)
 	}
 }

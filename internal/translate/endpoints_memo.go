@@ -22,7 +22,7 @@ type EndpointMemo struct {
 func (m *EndpointMemo) Endpoints(o *Objects, cfg *model.Config) []model.EndpointSet {
 	m.look(o)
 	ups := cfg.Upstreams
-	if m.sets != nil && model.Identical(ups, m.ups) && m.same[ofService] && m.same[ofSlice] && m.same[ofEndpoints] {
+	if m.sets != nil && model.Identical(ups, m.ups) && m.same(ofService, ofSlice, ofEndpoints) {
 		return m.sets
 	}
 	noting := o.noting()

@@ -9,12 +9,12 @@ import (
 	"github.com/pierhead/pierhead/internal/policy"
 )
 
-// host is one host of a controller: the rules that name it in this translation, and
-// what was made of those of the last one.
+// host is one host of a controller: the rules that name it, and what was made of them.
 type host struct {
 	mark
-	name  string
-	parts []part
+	name    string
+	parts   []part // the oldest first, once it is finished
+	stirred uint64 // the last translation in which something of it changed
 
 	// What it was made from.
 	built    uint64 // in this translation; 0: never
@@ -51,7 +51,7 @@ const wholeHost = -1
 
 // holds tells whether the host was made from what there is now.
 func (h *host) holds(s *servers) bool {
-	if h.built == 0 || h.fallback != s.fallback || h.plain != s.c.plain || !slices.Equal(h.parts, h.from) {
+	if h.built == 0 || h.fallback != s.k.fallback || h.plain != s.c.plain || !slices.Equal(h.parts, h.from) {
 		return false
 	}
 	for _, l := range h.leads {
@@ -60,7 +60,7 @@ func (h *host) holds(s *servers) bool {
 		}
 	}
 	for _, p := range h.pairs {
-		if s.m.check(p); p.changed > h.built {
+		if p.changed > h.built {
 			return false
 		}
 	}
@@ -90,8 +90,9 @@ type hostBuilder struct {
 
 // assemble makes a host of its rules.
 func (s *servers) assemble(h *host) {
+	had := *h
 	*h = host{
-		mark: h.mark, name: h.name, parts: h.parts, built: s.m.turn, from: slices.Clone(h.parts), fallback: s.fallback, plain: s.c.plain,
+		mark: h.mark, name: h.name, parts: h.parts, stirred: h.stirred, built: s.m.turn, from: slices.Clone(h.parts), fallback: s.k.fallback, plain: s.c.plain,
 		out: h.out, published: h.published, place: h.place,
 	}
 	b := &hostBuilder{host: h, s: s, r: &report{}, routes: map[routeKey]*routeBuilder{}}
@@ -116,7 +117,14 @@ func (s *servers) assemble(h *host) {
 		}
 	}
 	b.finish()
-	h.told = b.r.told()
+	h.told = s.m.telling.tell(had.told, b.r.told())
+	for _, u := range h.upstreams {
+		s.m.used.hold(u)
+	}
+	if h.pair != nil {
+		s.m.served.hold(h.pair)
+	}
+	s.letGo(&had)
 }
 
 // begin makes the "/" of a host. It belongs to the Ingress that names the host first:
@@ -124,7 +132,7 @@ func (s *servers) assemble(h *host) {
 // annotations.
 func (b *hostBuilder) begin() {
 	src := b.parts[0].src
-	t := b.s.fallback
+	t := b.s.k.fallback
 	if src.fallback != nil {
 		t = src.fallback.target()
 		b.leads = append(b.leads, src.fallback.lead)
@@ -140,7 +148,7 @@ func (b *hostBuilder) begin() {
 func (b *hostBuilder) catchAll() {
 	c, slash := b.s.c, routeKey{"/", model.Prefix}
 	b.Origin = c.origin
-	b.routes[slash] = &routeBuilder{Route: implicit(b.s.fallback, c.origin, c.plain.Closed), to: b.s.fallback, policies: c.plain.Policies}
+	b.routes[slash] = &routeBuilder{Route: implicit(b.s.k.fallback, c.origin, c.plain.Closed), to: b.s.k.fallback, policies: c.plain.Policies}
 	owned := false
 	for _, p := range b.parts {
 		if p.rule != wholeHost {

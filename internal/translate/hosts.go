@@ -1,7 +1,9 @@
 package translate
 
 import (
+	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -20,12 +22,9 @@ type servers struct {
 	c      *controller
 	r      *report
 
-	taken    []*source // the oldest first
-	order    []*host   // as they are named first
-	aliased  []*host   // those of order that have aliases
-	twinned  []*host   // those of order that another name redirects to
-	fallback target    // --default-backend-service
-	changed  []*host   // that are not what they were
+	afresh  bool    // the settings are others than the last time
+	changed []*host // that are not what they were
+	renamed bool    // names came or went, or may be aliases or twins of another host now
 }
 
 // target is where requests go.
@@ -43,30 +42,33 @@ func (t target) name() string {
 	return t.upstream.Name
 }
 
-// build makes the hosts of a controller.
-func (s *servers) build() {
-	for _, rd := range s.c.accepted {
-		s.take(rd)
-	}
-	s.collectUpstreams()
-	s.gather()
-	for _, h := range s.order {
-		s.finish(h)
-	}
-	s.dropAliases()
-	s.addTwins()
+// collect takes what changed of the Ingresses and of what they lead to.
+func (s *servers) collect() {
+	s.m.stirHost(s.k, s.host("")) // the catch-all is always there
+	s.take()
+	s.seek()
+	s.defaultBackend()
 }
 
-// take reads an Ingress unless it is known, and adds it to those that are served.
-func (s *servers) take(rd *reading) {
-	src := rd.by[s.c.index]
-	if src == nil || src.global != s.c.global || !s.m.hold(src.reads) {
-		src = s.read(rd.entry)
-		rd.by[s.c.index] = src
+// build brings the hosts up to date whose rules changed, or all where something changed
+// that counts for all of them.
+func (s *servers) build() {
+	fallback := target{}
+	if s.k.own != nil {
+		fallback = s.k.own.backends[0].target()
 	}
-	s.m.telling.tell(src.told)
-	if !src.left {
-		s.taken = append(s.taken, src)
+	if s.afresh || s.m.renewed || fallback != s.k.fallback {
+		for _, h := range s.k.hosts {
+			s.m.stirHost(s.k, h)
+		}
+	}
+	s.k.fallback = fallback
+	for _, h := range s.k.stirred {
+		s.finish(h)
+	}
+	if s.renamed || s.afresh {
+		s.dropAliases()
+		s.addTwins()
 	}
 }
 
@@ -84,38 +86,28 @@ func (s *servers) readCatchAll(src *source) *policy.Result {
 	return src.catchAll
 }
 
-// collectUpstreams makes the upstreams in the order of the Ingresses: the first that
-// uses a Service port decides how it is balanced.
-func (s *servers) collectUpstreams() {
-	for _, src := range s.taken {
-		s.stick(src)
-	}
-	s.fallback = s.defaultBackend()
-	for _, src := range s.taken {
-		if src.foundTold == nil || !s.m.hold(src.foundReads) {
-			src.find(s.noting, s.m.opt)
-		}
-		s.m.telling.tell(src.foundTold)
-		for i, b := range src.backends {
-			s.decide(b, &src.found[i], &src.settings)
-		}
-	}
-}
-
-func (s *servers) settings(u policy.Upstream) upstreamSettings {
-	return upstreamSettings{protocol: u.Protocol, balance: u.Balance, sticky: u.Sticky, external: !s.c.DisableExternalName, service: u.ServiceIP}
-}
-
 // target returns where a backend leads.
 func (b *backend) target() target {
 	return target{upstream: b.lead.upstream, service: b.service.name, port: b.port}
 }
 
-// defaultBackend returns the Service of --default-backend-service, by its first port.
-func (s *servers) defaultBackend() target {
+// defaultBackend finds the Service of --default-backend-service, by its first port.
+func (s *servers) defaultBackend() {
+	had := s.k.own
+	s.k.own = s.readDefaultBackend()
+	if had != nil {
+		s.m.usesNoLonger(had)
+	}
+	if s.k.own != nil {
+		s.m.uses(s.k.own)
+	}
+}
+
+// readDefaultBackend returns what the controller's own backend comes to, or nil.
+func (s *servers) readDefaultBackend() *source {
 	i, err := parseID(s.c.DefaultBackendService)
 	if s.c.DefaultBackendService == "" || err != nil {
-		return target{}
+		return nil
 	}
 	at, field := s.c.at("default-backend-service")
 	svc := s.o.service(i)
@@ -126,74 +118,126 @@ func (s *servers) defaultBackend() target {
 		}
 		s.r.add(model.Warning, at, field, s.c.DefaultBackendService,
 			reason+"; requests that no rule takes are answered 404", "add the Service or remove the flag")
-		return target{}
+		return nil
 	}
-	b := backend{
+	b := &backend{
 		service: i, port: fmt.Sprint(svc.value.Spec.Ports[0].Port),
 		at: func(string) model.Origin { return at }, nameField: field, portField: field,
 	}
-	settings := s.settings(s.c.plain.Upstream)
-	b.lead = s.lead(&b, settings.protocol)
-	f := b.find(s.o, s.r, s.m.opt, settings)
-	s.decide(&b, &f, &settings)
-	return b.target()
+	own := &source{settings: s.settings(s.c.plain.Upstream), backends: []*backend{b}}
+	b.lead = s.lead(b, own.settings.protocol)
+	own.found = []found{b.find(s.o, s.r, s.m.opt, own.settings)}
+	return own
 }
 
-// gather gives each host the rules that name it. The catch-all is always there.
-func (s *servers) gather() {
-	catchAll := s.host("")
-	s.name(catchAll)
-	for _, src := range s.taken {
+// host returns the host of that name, named by a rule or not.
+func (s *servers) host(name string) *host { return s.k.host(name) }
+
+func (k *ledger) host(name string) *host {
+	h := k.hosts[name]
+	if h == nil {
+		h = newHost(name)
+		k.hosts[name] = h
+	}
+	return h
+}
+
+// rulesOf goes through the hosts that an Ingress has rules for.
+func (k *ledger) rulesOf(src *source) iter.Seq2[*host, int] {
+	return func(yield func(*host, int) bool) {
 		if src.fallback != nil && len(src.rules) == 0 {
-			catchAll.parts = append(catchAll.parts, part{src, wholeHost})
+			yield(k.host(""), wholeHost)
+			return
 		}
 		for i := range src.rules {
-			if h := src.rules[i].host; h != nil {
-				s.name(h)
-				h.parts = append(h.parts, part{src, i})
+			if h := src.rules[i].host; h != nil && !yield(h, i) {
+				return
 			}
 		}
 	}
 }
 
-// host returns the host of that name, named in this translation or not.
-func (s *servers) host(name string) *host {
-	h := s.k.hosts[name]
-	if h == nil {
-		h = newHost(name)
-		s.k.hosts[name] = h
-	}
-	return h
-}
-
-// name puts a host on the list when it is named first.
-func (s *servers) name(h *host) {
-	if s.k.roll.call(h) {
-		s.k.named++
-		h.parts = h.parts[:0]
-		s.order = append(s.order, h)
+// stirHost has a host looked at in this translation.
+func (m *Memo) stirHost(k *ledger, h *host) {
+	if h.stirred != m.turn {
+		h.stirred = m.turn
+		k.stirred = append(k.stirred, h)
 	}
 }
 
-// finish brings a host up to date.
+// stirHosts has all hosts of an Ingress looked at; src may be the controller's own.
+func (m *Memo) stirHosts(k *ledger, src *source) {
+	if src.entry == nil {
+		return // its target is compared
+	}
+	for h := range k.rulesOf(src) {
+		m.stirHost(k, h)
+	}
+}
+
+// compareParts orders the rules of a host, the oldest first.
+func compareParts(a, b part) int {
+	if a.src == b.src {
+		return cmp.Compare(a.rule, b.rule)
+	}
+	return byAge(a.src.entry, b.src.entry)
+}
+
+// finish brings a host up to date, or forgets it when no rule names it.
 func (s *servers) finish(h *host) {
-	if !h.holds(s) {
-		s.assemble(h)
+	if len(h.parts) == 0 && h.name != "" {
+		s.forget(h)
+		return
 	}
-	s.m.telling.tell(h.told)
-	for _, u := range h.upstreams {
-		s.m.used.call(u)
+	slices.SortFunc(h.parts, compareParts)
+	if h.holders == 0 {
+		s.k.roll.hold(h)
+		s.renamed = true
 	}
-	if h.pair != nil {
-		s.m.served.call(h.pair)
+	if h.holds(s) {
+		return
 	}
-	if len(h.Aliases) > 0 {
-		s.aliased = append(s.aliased, h)
-	} else {
+	s.assemble(h)
+	s.renamed = s.renamed || s.k.aliased[h] || s.k.twinned[h] || len(h.Aliases) > 0 || h.twin
+	note(s.k.aliased, h, len(h.Aliases) > 0)
+	note(s.k.twinned, h, h.twin)
+	if len(h.Aliases) == 0 {
 		s.publish(h, nil)
 	}
-	if h.twin {
-		s.twinned = append(s.twinned, h)
+}
+
+// note adds a host to a set or takes it away.
+func note(set map[*host]bool, h *host, is bool) {
+	if is {
+		set[h] = true
+	} else {
+		delete(set, h)
+	}
+}
+
+// forget takes a host away.
+func (s *servers) forget(h *host) {
+	s.renamed = true
+	s.letGo(h)
+	s.m.telling.tell(h.told, nil)
+	if h.holders > 0 {
+		s.k.roll.release(h)
+	}
+	delete(s.k.hosts, h.name)
+	delete(s.k.aliased, h)
+	delete(s.k.twinned, h)
+}
+
+// letGo gives back what a host was made of.
+func (s *servers) letGo(h *host) {
+	for _, u := range h.upstreams {
+		s.m.used.release(u)
+	}
+	if h.pair != nil {
+		s.m.served.release(h.pair)
+	}
+	for _, p := range h.pairs {
+		s.m.drop(p)
 	}
 }
 
@@ -210,15 +254,38 @@ func (s *servers) publish(h *host, aliases []string) {
 	s.changed = append(s.changed, h)
 }
 
+// compareNamed orders hosts as rules name them first.
+func compareNamed(a, b *host) int {
+	switch {
+	case a == b:
+		return 0
+	case a.name == "":
+		return -1
+	case b.name == "":
+		return 1
+	}
+	return compareParts(a.parts[0], b.parts[0])
+}
+
+// inOrder lists the hosts of a set as rules name them first.
+func inOrder(set map[*host]bool) []*host {
+	list := make([]*host, 0, len(set))
+	for h := range set {
+		list = append(list, h)
+	}
+	slices.SortFunc(list, compareNamed)
+	return list
+}
+
 // dropAliases removes names that are hosts of their own, and those that an earlier
 // host has.
 func (s *servers) dropAliases() {
-	owner := map[string]string{}
-	for _, h := range s.aliased {
+	owner, r := map[string]string{}, &report{}
+	for _, h := range inOrder(s.k.aliased) {
 		var kept []string
 		for _, alias := range h.Aliases {
 			other, taken := owner[alias]
-			if rival := s.k.hosts[alias]; rival != nil && rival.called == s.m.turn {
+			if s.k.hosts[alias] != nil {
 				other, taken = alias, true
 			}
 			if !taken {
@@ -227,11 +294,12 @@ func (s *servers) dropAliases() {
 				continue
 			}
 			field := h.named.annotation("server-alias")
-			s.r.add(model.Warning, h.named.at(field), field, alias,
+			r.add(model.Warning, h.named.at(field), field, alias,
 				fmt.Sprintf("the alias is not served: it belongs to the host %q", other), "remove the alias")
 		}
 		s.publish(h, kept)
 	}
+	s.k.aliasTold = s.m.telling.tell(s.k.aliasTold, r.told())
 }
 
 // result returns the hosts as the model has them.

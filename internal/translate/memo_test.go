@@ -226,10 +226,10 @@ func withMemo(opt Options, m *Memo) Options {
 
 // size says how much a Memo holds.
 func (m *Memo) size() string {
-	text := fmt.Sprint(len(m.readings), len(m.pairs), len(m.upstreams), len(m.ledgers), len(m.telling.lines), len(m.order.list), len(m.served.list), len(m.used.list))
+	text := fmt.Sprint(len(m.readings), len(m.pairs), len(m.upstreams), len(m.ledgers), len(m.telling.lines), len(m.groups), len(m.served.list), len(m.used.list))
 	for _, c := range m.controllers {
 		k := m.ledgers[c.name]
-		text += fmt.Sprint("; ", c.name, len(k.leads), len(k.hosts), len(k.twins), len(k.roll.list), len(k.list))
+		text += fmt.Sprint("; ", c.name, len(k.leads), len(k.hosts), len(k.twins), len(k.roll.list), len(k.list), len(k.sources.list), len(k.aliased), len(k.twinned))
 	}
 	return text
 }

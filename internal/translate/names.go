@@ -28,12 +28,11 @@ type claim struct {
 
 // claims reads the names that Services ask for, unless no Service changed.
 func (m *Memo) claims(o *Objects) []model.NameClaim {
-	if !m.same[ofService] {
+	if !m.same(ofService) {
 		r := &report{}
 		m.names = settle(m.names, names(o, r))
-		m.namesTold = r.told()
+		m.namesTold = m.telling.tell(m.namesTold, r.told())
 	}
-	m.telling.tell(m.namesTold)
 	return m.names
 }
 

@@ -121,8 +121,8 @@ type Objects struct {
 	refused map[string]model.Origin // kind namespace/name of objects that could not be read
 	lost    []lost                  // objects written twice, the ones not taken
 
-	changes [kinds]uint64 // how often objects of a kind changed
-	log     *[]read       // what is looked up is noted here; nil: nowhere
+	journal journal // what changed
+	log     *[]read // what is looked up is noted here; nil: nowhere
 }
 
 // lost is an object that stands in the shadow of another of the same name.
@@ -211,12 +211,12 @@ func (o *Objects) Refuse(origin model.Origin) {
 		return
 	}
 	o.refused[key] = origin
-	o.touch(origin.Kind)
+	o.touch(origin.Kind, id{origin.Namespace, origin.Name})
 }
 
 // put adds one object. Of two with one name the first by file and line is taken.
 func put[T any](o *Objects, s set[T], kind string, v *T, meta *metav1.ObjectMeta, at Place) {
-	o.touch(kind)
+	o.touch(kind, id{meta.Namespace, meta.Name})
 	e := &entry[T]{
 		id:      id{meta.Namespace, meta.Name},
 		value:   v,

@@ -7,7 +7,6 @@ import (
 // reading is what is known of one Ingress: which controllers take it, and what each of
 // them makes of it.
 type reading struct {
-	mark
 	entry *entry[ingress]
 	taken []bool    // by controller
 	by    []*source // by controller; nil: not read yet, or not taken
@@ -15,35 +14,55 @@ type reading struct {
 	reads []read
 }
 
-// classify gives each controller its Ingresses, oldest first, and tells the owners
-// of those that nobody takes.
-func (m *Memo) classify(o *Objects, cs []*controller, opt Options) {
+// exchange is one reading that came in the place of another one; either may be nil.
+type exchange struct{ had, has *reading }
+
+// classify finds out which controllers take each Ingress, and tells the owners of those
+// that nobody takes. It looks at those that changed, or at all where anything may have.
+func (m *Memo) classify(o *Objects, cs []*controller) {
+	m.exchanged = m.exchanged[:0]
 	noting := o.noting()
-	for _, e := range o.ingresses {
-		rd := m.readings[e.value]
-		if rd == nil || !m.hold(rd.reads) {
-			next := &reading{entry: e, by: make([]*source, len(cs))}
-			next.judge(noting, cs, opt)
-			for i := range cs {
-				if rd != nil && next.taken[i] {
-					next.by[i] = rd.by[i] // only who may have it has changed
-				}
-			}
-			rd = next
-			m.readings[e.value] = rd
+	if m.same(ofClass, ofNamespace) {
+		for _, i := range m.changed[ofIngress] {
+			m.reread(noting, cs, i)
 		}
-		m.order.call(rd)
-		m.telling.tell(rd.told)
+		return
 	}
-	byAge, _ := m.order.end()
-	for i, c := range cs {
-		c.accepted = make([]*reading, 0, len(byAge))
-		for _, rd := range byAge {
-			if rd.taken[i] {
-				c.accepted = append(c.accepted, rd)
-			}
+	for i := range m.readings {
+		if o.ingresses[i] == nil {
+			m.reread(noting, cs, i)
 		}
 	}
+	for i := range o.ingresses {
+		m.reread(noting, cs, i)
+	}
+}
+
+// reread brings the reading of one Ingress up to date.
+func (m *Memo) reread(o *Objects, cs []*controller, i id) {
+	e, had := o.ingresses[i], m.readings[i]
+	same := e != nil && had != nil && e.value == had.entry.value
+	switch {
+	case same && m.hold(had.reads), e == nil && had == nil:
+		return
+	case e == nil:
+		m.telling.tell(had.told, nil)
+		delete(m.readings, i)
+		m.exchanged = append(m.exchanged, exchange{had, nil})
+		return
+	}
+	has := &reading{entry: e, by: make([]*source, len(cs))}
+	has.judge(o, cs, m.opt)
+	if same {
+		copy(has.by, had.by) // only who may have it has changed
+	}
+	var before *told
+	if had != nil {
+		before = had.told
+	}
+	has.told = m.telling.tell(before, has.told)
+	m.readings[i] = has
+	m.exchanged = append(m.exchanged, exchange{had, has})
 }
 
 // judge finds out who takes the Ingress, and tells its owner when nobody does.

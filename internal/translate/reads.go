@@ -26,10 +26,10 @@ const (
 
 var kindNames = [kinds]string{"Ingress", "IngressClass", "Service", "Endpoints", "EndpointSlice", "Secret", "ConfigMap", "Namespace"}
 
-// touch notes that the objects of a kind changed.
-func (o *Objects) touch(name string) {
+// touch notes that something else stands under a name of a kind.
+func (o *Objects) touch(name string, i id) {
 	if k := slices.Index(kindNames[:], name); k >= 0 {
-		o.changes[k]++
+		o.journal.note(change{kind(k), i})
 	}
 }
 
@@ -90,38 +90,12 @@ func (o *Objects) look(k kind, i id) read {
 	return r
 }
 
+// is tells whether two reads found the same.
+func (r read) is(was *read) bool { return r.what == was.what && slices.Equal(r.slices, was.slices) }
+
 func identity[T any](e *entry[T]) any {
 	if e == nil {
 		return nil
 	}
 	return e.value
-}
-
-// view is the objects at the last look, against which reads are held.
-type view struct {
-	objects *Objects
-	changes [kinds]uint64
-	same    [kinds]bool // kinds in which nothing changed since the look before
-}
-
-// look looks at the objects as they are now.
-func (v *view) look(o *Objects) {
-	for k := range v.same {
-		v.same[k] = v.objects == o && v.changes[k] == o.changes[k]
-	}
-	v.objects, v.changes = o, o.changes
-}
-
-// hold tells whether all that was read is still there.
-func (v *view) hold(reads []read) bool {
-	for i := range reads {
-		was := &reads[i]
-		if v.same[was.kind] {
-			continue
-		}
-		if is := v.objects.look(was.kind, was.id); is.what != was.what || !slices.Equal(is.slices, was.slices) {
-			return false
-		}
-	}
-	return true
 }

@@ -60,6 +60,7 @@ func (o *Objects) with(f Further) *Objects {
 		return o
 	}
 	with := *o
+	with.journal = journal{} // that of o is its own
 	with.secrets, with.configMaps, with.refused = maps.Clone(o.secrets), maps.Clone(o.configMaps), maps.Clone(o.refused)
 	for _, obj := range f.Objects {
 		switch v := obj.(type) {

@@ -2,51 +2,99 @@ package translate
 
 import "slices"
 
-// mark is the last translation that called something to a roll.
-type mark struct{ called uint64 }
+// mark says how something stands on a roll.
+type mark struct {
+	holders int  // how many hold it there
+	listed  bool // it was there at the last end
+}
 
 func (m *mark) marked() *mark { return m }
 
-// roll is a sorted list that is called anew in every translation. What was on it the
-// last time stays in its place, so that only what is new is sorted.
-type roll[T interface{ marked() *mark }] struct {
-	compare func(a, b T) int
-	turn    uint64
-	list    []T // of the last end
-	fresh   []T // called in this turn and not in the last one
-	n       int // called in this turn
+// rolled is what can stand on a roll.
+type rolled interface {
+	comparable
+	marked() *mark
 }
 
-func newRoll[T interface{ marked() *mark }](compare func(a, b T) int) roll[T] {
-	return roll[T]{compare: compare}
+// roll is a sorted list of what somebody holds. Only what came and went is looked at.
+type roll[T rolled] struct {
+	compare func(a, b T) int // of two that are there, never 0
+	list    []T              // as of the last end
+	moved   []T              // came or went since
+	calls   []T              // held until the next begin
 }
 
-// begin starts the next turn.
-func (r *roll[T]) begin(turn uint64) { r.turn, r.fresh, r.n = turn, nil, 0 }
+func newRoll[T rolled](compare func(a, b T) int) roll[T] { return roll[T]{compare: compare} }
 
-// call puts x on the list; it tells whether that is the first time in this turn.
-func (r *roll[T]) call(x T) bool {
+// hold has x stand on the list until it has been released as often.
+func (r *roll[T]) hold(x T) {
 	m := x.marked()
-	if m.called == r.turn {
-		return false
+	if m.holders++; m.holders == 1 {
+		r.moved = append(r.moved, x)
 	}
-	if m.called != r.turn-1 {
-		r.fresh = append(r.fresh, x)
-	}
-	m.called = r.turn
-	r.n++
-	return true
 }
 
-// end returns what was called, in order, and whether others were called the last time.
-// Nobody may change the list.
-func (r *roll[T]) end() (list []T, changed bool) {
-	if len(r.fresh) == 0 && r.n == len(r.list) {
-		return r.list, false
+// release ends one hold.
+func (r *roll[T]) release(x T) {
+	m := x.marked()
+	if m.holders--; m.holders == 0 {
+		r.moved = append(r.moved, x)
 	}
-	slices.SortFunc(r.fresh, r.compare)
-	r.list = merge(r.list, func(x T) bool { return x.marked().called == r.turn }, r.fresh, r.compare)
-	return r.list, true
+}
+
+// call holds x for this turn alone.
+func (r *roll[T]) call(x T) {
+	r.hold(x)
+	r.calls = append(r.calls, x)
+}
+
+// begin starts a turn.
+func (r *roll[T]) begin() {
+	for _, x := range r.calls {
+		r.release(x)
+	}
+	r.calls = r.calls[:0]
+}
+
+// end returns what is held, in order, and whether it is not what was held at the last
+// end. Nobody may change the list or keep it.
+func (r *roll[T]) end() (list []T, changed bool) {
+	come, gone := settleMarks(r.moved)
+	clear(r.moved)
+	r.moved = r.moved[:0]
+	if len(come)+len(gone) > few {
+		r.list = append(slices.DeleteFunc(r.list, func(x T) bool { return !x.marked().listed }), come...)
+		slices.SortFunc(r.list, r.compare)
+		return r.list, true
+	}
+	for _, x := range gone {
+		if n, ok := slices.BinarySearchFunc(r.list, x, r.compare); ok {
+			r.list = slices.Delete(r.list, n, n+1)
+		}
+	}
+	for _, x := range come {
+		n, _ := slices.BinarySearchFunc(r.list, x, r.compare)
+		r.list = slices.Insert(r.list, n, x)
+	}
+	return r.list, len(come)+len(gone) > 0
+}
+
+// settleMarks returns which of those that moved have come to a list and which have gone
+// from it.
+func settleMarks[T rolled](moved []T) (come, gone []T) {
+	for _, x := range moved {
+		m := x.marked()
+		switch is := m.holders > 0; {
+		case is == m.listed:
+			continue
+		case is:
+			come = append(come, x)
+		default:
+			gone = append(gone, x)
+		}
+		m.listed = !m.listed
+	}
+	return come, gone
 }
 
 // merge returns a sorted list without those that do not stay and with those that come,

@@ -44,13 +44,13 @@ func (s *servers) streams() []model.Stream {
 		for _, protocol := range []string{"TCP", "UDP"} {
 			next.leads = append(next.leads, s.readStreams(r, protocol)...)
 		}
-		next.told, next.reads = r.told(), s.noting.noted()
+		var had *told
 		if k != nil {
-			next.list = k.list
+			next.list, had = k.list, k.told
 		}
+		next.told, next.reads = s.m.telling.tell(had, r.told()), s.noting.noted()
 		k, s.k.streams = next, next
 	}
-	s.m.telling.tell(k.told)
 	list := make([]model.Stream, len(k.leads))
 	for i := range k.leads {
 		list[i] = s.leadStream(&k.leads[i])
@@ -66,11 +66,11 @@ func (s *servers) streams() []model.Stream {
 func (s *servers) leadStream(l *streamLead) model.Stream {
 	name := fmt.Sprintf("%s-%s-%s@%s", l.Namespace, l.Service, l.port, strings.ToLower(l.Protocol))
 	u := s.m.upstream(name)
-	if u.made == s.m.turn && u.External != l.external {
+	if s.m.taken(u) && u.External != l.external {
 		u = s.m.upstream(name + "@" + s.c.name)
 	}
-	if u.made != s.m.turn {
-		s.m.make(u, model.Upstream{
+	if !s.m.taken(u) {
+		s.m.pass(u, model.Upstream{
 			Name: u.Name, Namespace: l.Namespace, Service: l.Service, Port: l.port, Protocol: l.Protocol, Balance: "round_robin",
 			External: l.external, ExternalP: l.externalP, Origin: l.from,
 		})

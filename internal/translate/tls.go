@@ -86,6 +86,7 @@ func (b *hostBuilder) certificate(src *source, i int, host string) *pair {
 // look returns the key pair of a Secret, and remembers that the host was made from it.
 func (b *hostBuilder) look(i id) *pair {
 	p := b.s.m.pair(i)
+	p.users++
 	b.pairs = append(b.pairs, p)
 	return p
 }
@@ -97,6 +98,7 @@ func (s *servers) defaultCertificate() string {
 		return ""
 	}
 	p := s.m.pair(i)
+	s.m.keep(p)
 	if p.err != "" {
 		at, field := s.c.at("default-ssl-certificate")
 		s.r.add(model.Warning, at, field, s.c.DefaultSSLCertificate, p.err+"; a certificate made at start is served", "put a key pair into the Secret")

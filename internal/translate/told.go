@@ -18,9 +18,7 @@ func (r *report) told() *told { return &told{list: r.problems} }
 // telling gathers the problems of a translation. Those that were told the last time
 // stay in their place.
 type telling struct {
-	turn  uint64
-	fresh []line
-	n     int
+	moved []*told
 	lines []line // sorted
 	out   []model.Problem
 }
@@ -35,29 +33,38 @@ func (l line) problem() *model.Problem { return &l.of.list[l.i] }
 
 func compareLines(a, b line) int { return model.CompareProblems(a.problem(), b.problem()) }
 
-func (t *telling) begin(turn uint64) { t.turn, t.fresh, t.n = turn, nil, 0 }
-
-// tell adds what a result has to tell, once.
-func (t *telling) tell(x *told) {
-	if x.called == t.turn || len(x.list) == 0 {
-		return
+// tell has x told from now on in place of what had is; either may be nil. It returns
+// what is told, which is had where that says the same.
+func (t *telling) tell(had, x *told) *told {
+	if had == x || had != nil && x != nil && slices.Equal(had.list, x.list) {
+		return had
 	}
-	if x.called != t.turn-1 {
-		for i := range x.list {
-			t.fresh = append(t.fresh, line{x, i})
-		}
+	if had != nil && len(had.list) > 0 {
+		had.holders--
+		t.moved = append(t.moved, had)
 	}
-	x.called = t.turn
-	t.n += len(x.list)
+	if x != nil && len(x.list) > 0 {
+		x.holders++
+		t.moved = append(t.moved, x)
+	}
+	return x
 }
 
 // end returns all problems, sorted, each once. Nobody may change the list.
 func (t *telling) end() []model.Problem {
-	if len(t.fresh) == 0 && t.n == len(t.lines) {
+	come, gone := settleMarks(t.moved)
+	t.moved = nil
+	if len(come)+len(gone) == 0 {
 		return t.out
 	}
-	slices.SortFunc(t.fresh, compareLines)
-	t.lines = merge(t.lines, func(l line) bool { return l.of.called == t.turn }, t.fresh, compareLines)
+	var fresh []line
+	for _, x := range come {
+		for i := range x.list {
+			fresh = append(fresh, line{x, i})
+		}
+	}
+	slices.SortFunc(fresh, compareLines)
+	t.lines = merge(t.lines, func(l line) bool { return l.of.listed }, fresh, compareLines)
 	t.out = nil
 	if len(t.lines) > 0 {
 		t.out = make([]model.Problem, 0, len(t.lines))

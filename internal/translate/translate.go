@@ -21,17 +21,17 @@ func Translate(o *Objects, opt Options) (*model.Config, []model.Problem) {
 }
 
 func (m *Memo) translate(o *Objects, opt Options) (*model.Config, []model.Problem) {
-	m.begin(o, opt)
 	r := &report{}
 	o.repeated(r)
 	o.outdated(r)
+	cs := controllers(o, opt, r)
+	m.begin(o, cs, opt)
 	had := m.config
 	if had == nil {
 		had = &model.Config{}
 	}
 	cfg := &model.Config{}
-	cs := controllers(o, opt, r)
-	for i, s := range m.build(o, cs, opt, r) {
+	for i, s := range m.build(o, cs, r) {
 		c := s.controller()
 		if i < len(had.Controllers) {
 			c = settleController(had.Controllers[i], c)
@@ -48,10 +48,7 @@ func (m *Memo) translate(o *Objects, opt Options) (*model.Config, []model.Proble
 	}
 	cfg.Certificates = m.certificates(had.Certificates)
 	cfg.Upstreams = m.usedUpstreams(had.Upstreams)
-	if !slices.Equal(r.problems, m.rest.list) {
-		m.rest = r.told()
-	}
-	m.telling.tell(m.rest)
+	m.rest = m.telling.tell(m.rest, r.told())
 	m.end()
 	if m.config == nil || !sameConfig(m.config, cfg) {
 		m.config = cfg
@@ -60,21 +57,19 @@ func (m *Memo) translate(o *Objects, opt Options) (*model.Config, []model.Proble
 }
 
 // build gives each controller its Ingresses and makes its hosts of them.
-func (m *Memo) build(o *Objects, cs []*controller, opt Options, r *report) []*servers {
-	class := ""
-	if opt.Standalone {
-		class = defaultClass(o)
-	}
-	m.know(cs, class)
-	m.classify(o, cs, opt)
+func (m *Memo) build(o *Objects, cs []*controller, r *report) []*servers {
+	m.classify(o, cs)
 	noting := o.noting()
 	var all []*servers
 	for _, c := range cs {
-		s := &servers{m: m, k: m.ledger(c), o: o, noting: noting, c: c, r: r, taken: make([]*source, 0, len(c.accepted))}
-		s.order = make([]*host, 0, len(s.k.hosts))
+		s := &servers{m: m, k: m.ledger(c), o: o, noting: noting, c: c, r: r}
 		s.readSettings()
-		s.build()
+		s.collect()
 		all = append(all, s)
+	}
+	m.decide()
+	for _, s := range all {
+		s.build()
 	}
 	return all
 }
@@ -85,10 +80,10 @@ func (s *servers) readSettings() {
 		r := &report{}
 		s.c.readGlobal(s.noting, r)
 		s.c.readPlain()
-		s.k.global, s.k.plain, s.k.told, s.k.reads = s.c.global, s.c.plain, r.told(), s.noting.noted()
+		s.k.global, s.k.plain, s.k.reads = s.c.global, s.c.plain, s.noting.noted()
+		s.k.told, s.afresh = s.m.telling.tell(s.k.told, r.told()), true
 	}
 	s.c.global, s.c.plain = s.k.global, s.k.plain
-	s.m.telling.tell(s.k.told)
 }
 
 // controller returns the controller as the model has it.
@@ -119,26 +114,18 @@ func (s *servers) controller() model.Controller {
 
 // ingresses lists those that are served, the oldest first.
 func (s *servers) ingresses() []model.Origin {
-	had, were := s.k.ingresses, s.k.taken
-	s.k.taken = s.taken
-	if len(had) == len(s.taken) {
-		i := 0
-		for i < len(had) && (were[i] == s.taken[i] || had[i] == s.taken[i].origin) {
-			i++
-		}
-		if i == len(had) {
-			return had
-		}
+	list, _ := s.k.sources.end()
+	if !s.k.moved {
+		return s.k.ingresses
 	}
-	var list []model.Origin
-	if len(s.taken) > 0 {
-		list = make([]model.Origin, len(s.taken))
+	s.k.ingresses, s.k.moved = nil, false
+	if len(list) > 0 {
+		s.k.ingresses = make([]model.Origin, len(list))
 	}
-	for i, src := range s.taken {
-		list[i] = src.origin
+	for i, src := range list {
+		s.k.ingresses[i] = src.origin
 	}
-	s.k.ingresses = list
-	return list
+	return s.k.ingresses
 }
 
 // settleController returns what there was when it is the same, with lists that are the
@@ -189,7 +176,7 @@ func (s *servers) publishedBy() string {
 // usedUpstreams lists the upstreams that a route or load balancer leads to.
 func (m *Memo) usedUpstreams(had []model.Upstream) []model.Upstream {
 	list, moved := m.used.end()
-	if !moved && !slices.ContainsFunc(list, func(u *upstream) bool { return u.changed == m.turn }) {
+	if !moved && !(m.altered && slices.ContainsFunc(list, func(u *upstream) bool { return u.changed == m.turn })) {
 		return had
 	}
 	if len(list) == 0 {

@@ -23,26 +23,30 @@ type twinOf struct {
 // without "www." in front, which redirects to the host. A name that is a host of its
 // own stays that.
 func (s *servers) addTwins() {
-	there := func(h *host) bool { return h != nil && h.called == s.m.turn }
-	for _, h := range s.twinned {
+	had := s.k.twins
+	s.k.twins = map[string]*host{}
+	for _, h := range inOrder(s.k.twinned) {
 		name, ok := strings.CutPrefix(h.name, "www.")
 		if !ok {
 			name = "www." + h.name
 		}
-		if there(s.k.hosts[name]) || there(s.k.twins[name]) || h.name == "" || strings.HasPrefix(h.name, "*.") {
+		if s.k.hosts[name] != nil || s.k.twins[name] != nil || h.name == "" || strings.HasPrefix(h.name, "*.") {
 			continue
 		}
-		twin := s.k.twins[name]
+		twin := had[name]
 		if twin == nil {
 			twin = newHost(name)
-			s.k.twins[name] = twin
 		}
-		s.k.roll.call(twin)
+		s.k.twins[name] = twin
+		s.k.roll.hold(twin)
 		of := twinOf{h.name, h.Origin, h.TLS, h.Certificate, h.pair != nil && h.pair.covers(name), s.c.plain, s.c.global}
 		if twin.twinOf != of {
 			twin.twinOf = of
 			s.assembleTwin(twin)
 		}
+	}
+	for _, twin := range had {
+		s.k.roll.release(twin)
 	}
 }
 

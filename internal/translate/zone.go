@@ -12,7 +12,7 @@ import (
 // where their Service wants that; "": no zone.
 func (o *Objects) PreferZone(zone string) {
 	o.zone = zone
-	o.touch("EndpointSlice")
+	o.touch("EndpointSlice", id{})
 }
 
 // wantsZones tells whether a Service asks that clients of a zone stay there.
