@@ -57,7 +57,7 @@ func (r *running) apply(p *Plan) *findings {
 	for _, err := range errs {
 		found.problem(model.Origin{Kind: "Secret", Name: "certificates"}, "data", "", err.Error(), "store a certificate and its key")
 	}
-	r.expired(p, found, time.Now())
+	found.problems = append(found.problems, r.expiry.told(p.Config.Certificates, r.pairs, time.Now())...)
 	unheard(p, found)
 	r.compile(p, found)
 	r.listen(p, found)
@@ -86,22 +86,6 @@ func newEndpoints(last, now []model.EndpointSet) []model.EndpointSet {
 		}
 	}
 	return changed
-}
-
-// expired tells about certificates that clients refuse by now, which no translation
-// can know: it has no clock.
-func (r *running) expired(p *Plan, found *findings, now time.Time) {
-	for i := range p.Config.Certificates {
-		c := &p.Config.Certificates[i]
-		pair := r.pairs.Get(c.Name)
-		if pair == nil || pair.Leaf == nil || now.Before(pair.Leaf.NotAfter) {
-			continue
-		}
-		found.problems = append(found.problems, model.Problem{
-			Origin: c.Origin, Field: "data[tls.crt]", Severity: model.Warning,
-			Reason: "the certificate expired on " + pair.Leaf.NotAfter.UTC().Format(time.RFC3339) + ": it is served, and clients refuse it", Remedy: "renew it",
-		})
-	}
 }
 
 // keepAlive takes the bounds of upstream connections from the first controller: the

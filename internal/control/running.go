@@ -43,6 +43,7 @@ type running struct {
 	plan         *Plan     // the last one applied
 	found        *findings // while it was
 	pairs        *listen.KeyPairs
+	expiry       expiry
 	certificates map[string]*listen.Certificates // by controller
 	allocations  lb.State
 	failing      bool      // something could not be opened

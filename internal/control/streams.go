@@ -64,7 +64,7 @@ func (r *running) stream(p *Plan) *findings {
 	}
 	r.streams.tcp.Forget(func(key string) bool {
 		controller, _, _ := keyLabels(key)
-		return slices.ContainsFunc(p.Config.Controllers, func(c model.Controller) bool { return c.Name == controller && handsOn(&c) })
+		return slices.ContainsFunc(p.Config.Controllers, func(c model.Controller) bool { return c.Name == controller && len(c.HandedOn) > 0 })
 	})
 	r.streams.config, r.streams.open, r.streams.failing, r.streams.found = p.Config, open, len(errs) > 0, found
 	if len(p.Config.LoadBalancers) > 0 {
@@ -206,26 +206,19 @@ func (r *running) streamLog(c *model.Controller, protocol string, found *finding
 	}
 }
 
-// handsOn tells whether a controller hands TLS connections on unopened.
-func handsOn(c *model.Controller) bool {
-	return slices.ContainsFunc(c.Hosts, func(h *model.Host) bool { return h.Passthrough != "" })
-}
-
 // passthrough returns what takes the TLS connections for server names that are handed on
 // unopened; nil when there are none.
 func (r *running) passthrough(c *model.Controller, l *model.Listener, found *findings) map[string]func(*loop.Conn, netip.AddrPort) {
-	if !handsOn(c) {
+	if len(c.HandedOn) == 0 {
 		return nil
 	}
 	way := r.streams.tcp.Passage(fmt.Sprintf("%s tls/%d", c.Name, l.Port), l4.Options{
 		Idle: c.Settings.Streams.Idle, Tries: c.Settings.Streams.Tries, TryFor: c.Settings.Streams.TryFor, Ended: r.streamLog(c, "TCP", found),
 	})
 	takers := map[string]func(*loop.Conn, netip.AddrPort){}
-	for _, h := range c.Hosts {
-		if h.Passthrough != "" {
-			find := r.find(h.Passthrough)
-			takers[h.Name] = func(conn *loop.Conn, from netip.AddrPort) { way.Hand(conn, from, find) }
-		}
+	for _, h := range c.HandedOn {
+		find := r.find(h.Passthrough)
+		takers[h.Name] = func(conn *loop.Conn, from netip.AddrPort) { way.Hand(conn, from, find) }
 	}
 	return takers
 }
@@ -247,10 +240,7 @@ func (r *running) streamRows(c *model.Controller, found *findings) (rows []admin
 		}
 		rows = append(rows, row)
 	}
-	for _, h := range c.Hosts {
-		if h.Passthrough == "" {
-			continue
-		}
+	for _, h := range c.HandedOn {
 		for j := range c.Listeners {
 			if l := &c.Listeners[j]; l.TLS {
 				row := admin.Stream{Controller: c.Name, Protocol: "TLS", Port: l.Port, Host: h.Name, Upstream: h.Passthrough, Origin: h.Origin.String(), Place: h.Origin.Place()}

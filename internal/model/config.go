@@ -29,6 +29,7 @@ type Controller struct {
 	Class     string `json:"-"` // spec.controller of the IngressClasses that are its own
 	Listeners []Listener
 	Hosts     []*Host  // sorted by Name; Name "" is the catch-all and always there. One that has not changed is the same
+	HandedOn  []*Host  `json:"-"`          // those of Hosts with Passthrough
 	Streams   []Stream `json:",omitempty"` // sorted by Protocol, Port
 	Settings  Settings
 	Given     []Given `json:"-"` // what its ConfigMap says and is read, sorted by Key

@@ -45,18 +45,19 @@ func Compile(c *model.Controller, env Env) (*Table, []model.Problem) {
 		poolsVersion: env.PoolsVersion,
 	}}
 	if env.Last != nil {
-		k.last = env.Last.hosts
-		k.samePools = env.PoolsVersion == env.Last.poolsVersion
+		k.last = lastHosts{env.Last.hosts, env.Last.from, env.Last.odd, env.PoolsVersion == env.Last.poolsVersion}
 	}
 	hosts := k.name(c.Hosts)
-	k.t.hosts = make([]*host, 0, len(hosts)+1)
+	k.t.hosts, k.t.from = make([]*host, 0, len(hosts)+1), hosts
 	for _, m := range hosts {
 		k.host(m)
 	}
 	if k.t.names.catchAll >= 0 {
 		k.t.catchAll = k.t.hosts[k.t.names.catchAll]
 	} else {
-		k.t.catchAll = k.host(&model.Host{Origin: c.Origin})
+		m := &model.Host{Origin: c.Origin}
+		k.t.from = append(slices.Clip(hosts), m)
+		k.t.catchAll = k.host(m)
 	}
 	return k.t, k.problems
 }
@@ -66,8 +67,7 @@ type compiler struct {
 	t        *Table
 	problems []model.Problem
 
-	last      []*host // of Env.Last, those that may still be shared
-	samePools bool
+	last lastHosts
 }
 
 func (k *compiler) problem(o model.Origin, field, value, reason, remedy string) {
@@ -77,12 +77,16 @@ func (k *compiler) problem(o model.Origin, field, value, reason, remedy string) 
 
 // host adds one host.
 func (k *compiler) host(m *model.Host) *host {
-	h := k.shared(m)
+	h, odd := k.shared(m)
 	if h == nil {
 		h = k.build(m)
+		k.problems = append(k.problems, h.problems...)
+		odd = len(h.problems)+len(h.kept) > 0
 	}
-	k.problems = append(k.problems, h.problems...)
 	k.t.hosts = append(k.t.hosts, h)
+	if odd {
+		k.t.odd = append(k.t.odd, h)
+	}
 	return h
 }
 

@@ -7,26 +7,50 @@ import (
 	"github.com/pierhead/pierhead/internal/model"
 )
 
+// lastHosts are the hosts of the last table that may still be shared.
+type lastHosts struct {
+	hosts []*host
+	from  []*model.Host
+	odd   []*host
+	pools bool // their pools are those of their names now
+}
+
+// next takes the first one away, and tells whether there is more to it than its routes.
+func (l *lastHosts) next() (h *host, odd bool) {
+	h = l.hosts[0]
+	if odd = len(l.odd) > 0 && l.odd[0] == h; odd {
+		l.odd = l.odd[1:]
+	}
+	l.hosts, l.from = l.hosts[1:], l.from[1:]
+	return h, odd
+}
+
 // shared returns the host of the last table when it would be compiled to the same again,
-// or nil. Hosts come sorted by name, so the two lists are gone through side by side.
-func (k *compiler) shared(m *model.Host) *host {
-	for len(k.last) > 0 && k.last[0].from != m && strings.Compare(k.last[0].from.Name, m.Name) < 0 {
-		k.last = k.last[1:]
+// or nil, and whether it is odd. Hosts come sorted by name, so the two lists are gone
+// through side by side; one that comes from the same value is not even looked into.
+func (k *compiler) shared(m *model.Host) (h *host, odd bool) {
+	l := &k.last
+	for len(l.from) > 0 && l.from[0] != m && strings.Compare(l.from[0].Name, m.Name) < 0 {
+		l.next()
 	}
-	if len(k.last) == 0 {
-		return nil
+	if len(l.from) == 0 || l.from[0] != m && l.from[0].Name != m.Name {
+		return nil, false
 	}
-	h := k.last[0]
-	if h.from.Name == m.Name {
-		k.last = k.last[1:]
+	from := l.from[0]
+	h, odd = l.next()
+	if from == m && l.pools && !odd {
+		return h, false
 	}
-	if !sameRoutes(h.from, m) || !k.samePools && !k.hasPools(h) {
-		return nil
+	if !sameRoutes(from, m) || (odd || !l.pools) && !k.hasPools(h) {
+		return nil, false
 	}
-	if len(h.kept) > 0 {
-		k.env.State.Renew(h.kept)
+	if odd {
+		k.problems = append(k.problems, h.problems...)
+		if len(h.kept) > 0 {
+			k.env.State.Renew(h.kept)
+		}
 	}
-	return h
+	return h, odd
 }
 
 // sameRoutes tells whether two hosts have the same list of routes, not only an equal

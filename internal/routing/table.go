@@ -36,6 +36,9 @@ type Table struct {
 	hosts    []*host // in the order of the configuration
 	catchAll *host   // one of them
 
+	from []*model.Host // what the hosts were compiled from
+	odd  []*host       // those with problems, or with a State of their own
+
 	poolsVersion uint64
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
 
@@ -201,6 +202,7 @@ func (s *servers) finish(h *host) {
 	s.renamed = s.renamed || s.k.aliased[h] || s.k.twinned[h] || len(h.Aliases) > 0 || h.twin
 	note(s.k.aliased, h, len(h.Aliases) > 0)
 	note(s.k.twinned, h, h.twin)
+	note(s.k.handing, h, h.Passthrough != "")
 	if len(h.Aliases) == 0 {
 		s.publish(h, nil)
 	}
@@ -226,6 +228,7 @@ func (s *servers) forget(h *host) {
 	delete(s.k.hosts, h.name)
 	delete(s.k.aliased, h)
 	delete(s.k.twinned, h)
+	delete(s.k.handing, h)
 }
 
 // letGo gives back what a host was made of.
@@ -318,4 +321,13 @@ func (s *servers) result() []*model.Host {
 		}
 	}
 	return s.k.list
+}
+
+// handedOn returns those whose TLS connections are handed on.
+func (s *servers) handedOn() (list []*model.Host) {
+	for h := range s.k.handing {
+		list = append(list, h.out)
+	}
+	slices.SortFunc(list, func(a, b *model.Host) int { return strings.Compare(a.Name, b.Name) })
+	return list
 }

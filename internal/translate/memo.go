@@ -78,6 +78,7 @@ type ledger struct {
 	aliased   map[*host]bool // hosts that ask for aliases
 	twinned   map[*host]bool // hosts that another name redirects to
 	aliasTold *told
+	handing   map[*host]bool // hosts whose TLS connections are handed on
 }
 
 // NewMemo returns a Memo that remembers nothing.
@@ -135,7 +136,7 @@ func sameControllers(as, bs []*controller) bool {
 func (m *Memo) ledger(c *controller) *ledger {
 	k := m.ledgers[c.name]
 	if k == nil {
-		k = &ledger{leads: map[spoken]*lead{}, hosts: map[string]*host{}, twins: map[string]*host{}, aliased: map[*host]bool{}, twinned: map[*host]bool{}, moved: true}
+		k = &ledger{leads: map[spoken]*lead{}, hosts: map[string]*host{}, twins: map[string]*host{}, aliased: map[*host]bool{}, twinned: map[*host]bool{}, handing: map[*host]bool{}, moved: true}
 		k.sources = newRoll(func(a, b *source) int { return byAge(a.entry, b.entry) })
 		k.roll = newRoll(func(a, b *host) int { return strings.Compare(a.out.Name, b.out.Name) })
 		m.ledgers[c.name] = k

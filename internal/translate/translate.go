@@ -102,6 +102,7 @@ func (s *servers) controller() model.Controller {
 			{Name: "https", Port: c.HTTPSPort, Bind: c.listen, TLS: true, ProxyProtocol: c.global.ProxyProtocol},
 		},
 		Hosts:            s.result(),
+		HandedOn:         s.handedOn(),
 		Streams:          c.streams,
 		Settings:         settings,
 		Given:            c.global.Given(),
@@ -132,9 +133,9 @@ func (s *servers) ingresses() []model.Origin {
 // same wherever they did not change.
 func settleController(had, has model.Controller) model.Controller {
 	a, b := had, has
-	a.Hosts, b.Hosts, a.Ingresses, b.Ingresses = nil, nil, nil, nil
+	a.Hosts, b.Hosts, a.HandedOn, b.HandedOn, a.Ingresses, b.Ingresses = nil, nil, nil, nil, nil, nil
 	if reflect.DeepEqual(a, b) {
-		a.Hosts, a.Ingresses = has.Hosts, has.Ingresses
+		a.Hosts, a.HandedOn, a.Ingresses = has.Hosts, has.HandedOn, has.Ingresses
 		return a
 	}
 	return has

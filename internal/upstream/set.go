@@ -37,7 +37,7 @@ type Set struct {
 
 	mu      sync.RWMutex
 	pools   map[string]*Pool
-	version uint64                       // changes when another pool, or none, has a name
+	version uint64                       // changes when another pool than before, or none, has a name
 	turn    uint64                       // counts Apply
 	last    []model.Upstream             // that it was called with
 	given   map[string]model.EndpointSet // the last endpoints given for a name, with or without a pool
@@ -67,7 +67,7 @@ func (s *Set) Pool(name string) *Pool {
 }
 
 // Version returns a number that is another one whenever Pool may return another pool
-// for a name than before.
+// for a name that had one, or none.
 func (s *Set) Version() uint64 {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -113,6 +113,7 @@ func (s *Set) apply(up *model.Upstream) {
 	default:
 		if p != nil {
 			p.retire()
+			s.version++
 		}
 		p = newPool(s, up)
 		if p.external == nil {
@@ -120,7 +121,6 @@ func (s *Set) apply(up *model.Upstream) {
 			p.setEndpoints(e.Endpoints, e.Draining)
 		}
 		s.pools[up.Name] = p
-		s.version++
 	}
 	p.up, p.turn = *up, s.turn
 }
