@@ -176,7 +176,7 @@ func TestStepOfOneChange(t *testing.T) {
 			}
 		}
 		t.Logf("%s: %v of CPU", name, least)
-		if least > whole/8 {
+		if least > whole/30 {
 			t.Errorf("one %s of %d: a step takes %v of CPU, the first one %v", name, n, least, whole)
 		}
 	}

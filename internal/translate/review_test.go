@@ -44,6 +44,10 @@ func (r random) backend() networkingv1.IngressBackend {
 		Name: pick(r, "one", "two", "far", "missing"), Port: networkingv1.ServiceBackendPort{Number: pick[int32](r, 80, 81)},
 	}}
 	r.some(12, func() {
+		// Names of upstreams that another one may be given, and those of streams.
+		b.Service.Port = networkingv1.ServiceBackendPort{Name: pick(r, "80@default", "80@x/internal", "80@tcp", "81@default@HTTPS")}
+	})
+	r.some(12, func() {
 		b = networkingv1.IngressBackend{Resource: &corev1.TypedLocalObjectReference{Kind: "Bucket", Name: "b"}}
 	})
 	return b
@@ -58,7 +62,7 @@ func (r random) ingress(name string) *networkingv1.Ingress {
 		"server-alias": {"b.example.com", "alias.example.com", "alias.example.com, other.example.com", "~regex", ""},
 		"use-regex":    {"true"}, "rewrite-target": {"/$1", "/"}, "canary": {"true", "false"}, "auth-type": {"basic", "nonsense"},
 		"auth-secret": {"users", "pair", "missing"}, "limit-rps": {"5", "many"}, "from-to-www-redirect": {"true"}, "upstream-vhost": {"a b"},
-		"default-backend": {"one"}, "ssl-redirct": {"true"}, "enable-websockets": {"true"}, "load-balance": {"ewma"}, "affinity": {"cookie"}, "affinity-mode": {"persistent"}, "backend-protocol": {"HTTPS", "GRPC"},
+		"default-backend": {"one"}, "ssl-redirct": {"true"}, "enable-websockets": {"true"}, "load-balance": {"ewma"}, "affinity": {"cookie"}, "affinity-mode": {"persistent"}, "ssl-passthrough": {"true"}, "backend-protocol": {"HTTPS", "GRPC"},
 	}
 	for _, key := range slices.Sorted(maps.Keys(notes)) {
 		r.some(8, func() {

@@ -51,9 +51,9 @@ func (s *servers) streams() []model.Stream {
 		next.told, next.reads = s.m.telling.tell(had, r.told()), s.noting.noted()
 		k, s.k.streams = next, next
 	}
-	list := make([]model.Stream, len(k.leads))
+	var list []model.Stream
 	for i := range k.leads {
-		list[i] = s.leadStream(&k.leads[i])
+		list = append(list, s.leadStream(&k.leads[i]))
 	}
 	if !slices.Equal(list, k.list) {
 		k.list = list
