@@ -41,8 +41,8 @@ func (k *compiler) shared(m *model.Host) (h *host, odd bool) {
 	if from == m && l.pools && !odd {
 		return h, false
 	}
-	if !sameRoutes(from, m) || (odd || !l.pools) && !k.hasPools(h) {
-		return nil, false
+	if !sameRoutes(from, m) || (!l.pools || odd && len(h.problems) > 0) && !k.hasPools(h) {
+		return nil, false // a pool that was missing may be there now
 	}
 	if odd {
 		k.problems = append(k.problems, h.problems...)
@@ -84,7 +84,7 @@ func (t *Table) Gone(before *Table, f func(*Route)) {
 		}
 		var has *host
 		if len(now) > 0 && now[0].from.Name == had.from.Name {
-			has = now[0]
+			has, now = now[0], now[1:]
 		}
 		if has == had {
 			continue

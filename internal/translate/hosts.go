@@ -198,14 +198,28 @@ func (s *servers) finish(h *host) {
 	if h.holds(s) {
 		return
 	}
+	had := *h
 	s.assemble(h)
-	s.renamed = s.renamed || s.k.aliased[h] || s.k.twinned[h] || len(h.Aliases) > 0 || h.twin
+	s.renamed = s.renamed || had.twin || h.twin || !h.keepsAliases(&had)
 	note(s.k.aliased, h, len(h.Aliases) > 0)
 	note(s.k.twinned, h, h.twin)
 	note(s.k.handing, h, h.Passthrough != "")
-	if len(h.Aliases) == 0 {
+	switch {
+	case len(h.Aliases) == 0:
 		s.publish(h, nil)
+	case h.keepsAliases(&had):
+		s.publish(h, h.Aliases)
 	}
+}
+
+// keepsAliases tells whether the host has all the aliases that it asks for, since it had
+// them before, and nobody came before it. Then it makes no difference to others either.
+func (h *host) keepsAliases(had *host) bool {
+	if len(h.Aliases) == 0 && len(had.Aliases) == 0 {
+		return true
+	}
+	return had.published > 0 && slices.Equal(h.Aliases, had.Aliases) && slices.Equal(had.Aliases, had.out.Aliases) &&
+		h.from[0].rule == had.from[0].rule && byAge(h.from[0].src.entry, had.from[0].src.entry) == 0
 }
 
 // note adds a host to a set or takes it away.
