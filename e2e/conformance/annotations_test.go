@@ -212,7 +212,6 @@ func annotations(s *bed.Space) []row {
 		{name: "auth-tls", notes: "auth-tls-secret: " + s.Name + "/users", tls: true, first: 503, event: "auth-tls-secret"},
 		{name: "bad-realm", notes: "auth-type: basic\nauth-secret: users\nauth-realm: Who are you?", first: 404, event: "auth-realm"},
 		{name: "custom-headers", notes: "custom-headers: " + s.Name + "/fields", event: "custom-headers"},
-		{name: "upstream-hash-by", notes: "upstream-hash-by: $request_uri", event: "upstream-hash-by"},
 		{name: "canary", notes: "canary: true\ncanary-weight: 50", first: 404, event: "canary"},
 		{name: "misspelt", notes: "proxy-body-sise: 8m", event: "proxy-body-sise"},
 	}

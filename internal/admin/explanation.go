@@ -23,6 +23,7 @@ type Explanation struct {
 	Steps       []Step       `json:"steps"`
 	Upstream    string       `json:"upstream"`
 	Endpoints   []string     `json:"endpoints"`
+	Balance     string       `json:"balance,omitempty"` // how one of them is chosen, unless in turn
 	Outcome     *Outcome     `json:"outcome,omitempty"` // nil when the request is refused
 }
 
@@ -94,6 +95,9 @@ func (e *Explanation) WriteText(w io.Writer, u *url.URL) {
 		ends = "the controller answers by itself: 404"
 	}
 	fmt.Fprintf(w, "  upstream    %s\n", strings.TrimPrefix(e.Upstream+": "+ends, ": "))
+	if e.Balance != "" {
+		fmt.Fprintf(w, "  balance     %s\n", e.Balance)
+	}
 	e.Outcome.writeText(w)
 }
 

@@ -100,6 +100,8 @@ type Upstream struct {
 	Port      string   `json:"port"`
 	Protocol  string   `json:"protocol"`
 	Balance   string   `json:"balance"`
+	HashBy    string   `json:"hashBy,omitempty"`   // the text that chooses an endpoint
+	Subset    int      `json:"subset,omitempty"`   // among how many endpoints chance chooses then
 	External  bool     `json:"external,omitempty"` // the endpoint is a name, resolved at run time
 	Sticky    string   `json:"sticky,omitempty"`   // the cookie that keeps clients at an endpoint
 	Endpoints []string `json:"endpoints"`

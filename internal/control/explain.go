@@ -71,7 +71,12 @@ func explainOne(p *Plan, c *model.Controller, t *routing.Table, req *admin.Reque
 func explainRoute(e *admin.Explanation, p *Plan, r *routing.Route) {
 	e.Closed, e.Upstream, e.Steps = r.Closed, r.Upstream, stepsOf(r)
 	for i := range p.Config.Upstreams {
-		if up := &p.Config.Upstreams[i]; up.Name == r.Upstream && up.External != "" {
+		up := &p.Config.Upstreams[i]
+		if up.Name != r.Upstream {
+			continue
+		}
+		e.Balance = balanceOf(up)
+		if up.External != "" {
 			e.Endpoints = append(e.Endpoints, fmt.Sprintf("%s:%d, resolved at run time", up.External, up.ExternalP))
 		}
 	}
@@ -82,6 +87,21 @@ func explainRoute(e *admin.Explanation, p *Plan, r *routing.Route) {
 			}
 		}
 	}
+}
+
+// balanceOf tells how an endpoint is chosen, unless that is in turn.
+func balanceOf(up *model.Upstream) string {
+	switch {
+	case up.Sticky != nil:
+		return "by the cookie " + up.Sticky.Cookie
+	case up.Subset > 0:
+		return fmt.Sprintf("one of %d by the text of %s", up.Subset, up.HashBy)
+	case up.HashBy != "":
+		return "by the text of " + up.HashBy
+	case up.Balance == "round_robin":
+		return ""
+	}
+	return up.Balance
 }
 
 // stepsOf lists what a route does, in the order in which it is done.

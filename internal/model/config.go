@@ -173,12 +173,19 @@ type Upstream struct {
 	Service   string
 	Port      string // number or name as the backend has it
 	Protocol  string // "HTTP", "HTTPS", …; "TCP" or "UDP" where only Streams lead
-	Balance   string // "round_robin"
+	Balancing
 	External  string // name of an ExternalName Service, resolved at run time; else ""
 	ExternalP uint16 // its port
 	ServiceIP bool   `json:",omitempty"` // its only endpoint is the address of the Service
 	Sticky    *Sticky
 	Origin    Origin
+}
+
+// Balancing is how an endpoint of an upstream is chosen where no session binds the client.
+type Balancing struct {
+	Balance string // "round_robin", "ewma", "least_requests", or "hash"
+	HashBy  string `json:",omitempty"` // of "hash": the text with variables that chooses
+	Subset  int    `json:",omitempty"` // of "hash": it chooses that many endpoints, and chance one of them; 0: it chooses one
 }
 
 // Sticky is cookie affinity of an upstream.

@@ -40,6 +40,7 @@ type example struct {
 	t         *testing.T
 	chain     exchange.Chain
 	forward   exchange.Forward
+	upstream  Upstream
 	route     *exchange.Route
 	requested int
 }
@@ -47,7 +48,7 @@ type example struct {
 func runExample(t *testing.T, text string) {
 	ex := &example{t: t}
 	in := Input{Origin: model.Origin{Kind: "Ingress", Namespace: "default", Name: "app"}, Namespace: "default"}
-	path, conversation, forward := "/", "", ""
+	path, conversation, forward, upstream := "/", "", "", ""
 	secrets := map[string]map[string][]byte{}
 	for _, f := range txtar.Parse([]byte(text)).Files {
 		var data map[string]string
@@ -77,6 +78,8 @@ func runExample(t *testing.T, text string) {
 			conversation = string(f.Data)
 		case "forward":
 			forward = string(f.Data)
+		case "upstream":
+			upstream = string(f.Data)
 		default:
 			t.Fatalf("the example has a part %q", f.Name)
 		}
@@ -88,7 +91,8 @@ func runExample(t *testing.T, text string) {
 		return nil, errors.New("there is no such Secret")
 	}
 	ex.build(in, path)
-	ex.checkForward(forward)
+	checkValues(ex.t, "forward", ex.forward, forward)
+	checkValues(ex.t, "upstream", ex.upstream, upstream)
 	ex.converse(conversation)
 }
 
@@ -98,6 +102,7 @@ func (ex *example) build(in Input, path string) {
 	if len(r.Problems) > 0 || r.Closed != "" || r.Reject {
 		ex.t.Fatalf("problems %v, closed %q, reject %v", r.Problems, r.Closed, r.Reject)
 	}
+	ex.upstream = r.Upstream
 	ex.route = &exchange.Route{Namespace: "default", Ingress: "app", Service: "app", Upstream: "default-app-80", Path: path, Host: "app.example.com"}
 	var err error
 	ex.chain, ex.forward, err = Steps(append(r.Policies, r.Host.Policies...), &Env{Route: ex.route, State: exchange.NewState()})
@@ -106,15 +111,15 @@ func (ex *example) build(in Input, path string) {
 	}
 }
 
-// checkForward compares lines "Field: value" with the exchange.Forward.
-func (ex *example) checkForward(text string) {
+// checkValues compares lines "Field: value" with a struct.
+func checkValues(t *testing.T, what string, have any, text string) {
 	for line := range strings.Lines(text) {
 		name, want, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		f := reflect.ValueOf(ex.forward).FieldByName(name)
+		f := reflect.ValueOf(have).FieldByName(name)
 		if !f.IsValid() {
-			ex.t.Errorf("exchange.Forward has no field %s", name)
+			t.Errorf("%T has no field %s", have, name)
 		} else if got := fmt.Sprint(f.Interface()); got != want {
-			ex.t.Errorf("forward: %s is %s, want %s", name, got, want)
+			t.Errorf("%s: %s is %s, want %s", what, name, got, want)
 		}
 	}
 }

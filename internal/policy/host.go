@@ -39,14 +39,13 @@ var (
 		"What is spoken to endpoints. HTTPS does not check their certificate. The others are not there yet: HTTP/1.1 is spoken.")
 	secureBackends  = Bool("secure-backends", false, "Of 2017: backend-protocol: HTTPS.")
 	grpcBackend     = Bool("grpc-backend", false, "Of 2018: backend-protocol: GRPC.")
-	loadBalance     = Enum("load-balance", "round_robin", []string{"round_robin", "ewma", "chash", "chashsubset", "sticky_balanced", "sticky_persistent"}, "How requests are spread over endpoints; not yet otherwise than round_robin.", global, bad(Reject))
 	serviceUpstream = Bool("service-upstream", false, "Send requests to the address of the Service instead of those of its pods.", global)
 	defaultBackend  = Text("default-backend", "", "[a-z]([a-z0-9-]*[a-z0-9])?", "Service name", "Not yet: the Service that answers for rules without ready endpoints, by its first port. They answer 503.", bad(Reject))
 )
 
 var _ = Register(Unit{
-	Name: "upstream", Doc: "How the Services of an Ingress are talked to. How requests are spread the first Ingress that names a Service decides.", Follows: "ingress-nginx",
-	Keys: []Key{backendProtocol, secureBackends, grpcBackend, loadBalance, serviceUpstream, defaultBackend},
+	Name: "upstream", Doc: "How the Services of an Ingress are talked to.", Follows: "ingress-nginx",
+	Keys: []Key{backendProtocol, secureBackends, grpcBackend, serviceUpstream, defaultBackend},
 	Apply: func(d *Draft) {
 		u := &d.res.Upstream
 		protocol, set := backendProtocol.Lookup(d)
@@ -66,21 +65,9 @@ var _ = Register(Unit{
 			}
 			d.Warn(firstSet(d, backendProtocol, grpcBackend), notYetWords+": "+spoken+" is spoken to endpoints", "")
 		}
-		u.Balance = loadBalance.Get(d)
-		if loadBalance.Own(d) {
-			warnBalance(d)
-		}
 		d.res.DefaultBackend = defaultBackend.Get(d)
 	},
-	Settings: func(d *Draft, _ *Global) { warnBalance(d) },
 })
-
-// warnBalance tells that a way to spread requests is not there yet.
-func warnBalance(d *Draft) {
-	if loadBalance.Get(d) != "round_robin" {
-		d.Warn(loadBalance, notYetWords+": round_robin is used", "")
-	}
-}
 
 // firstSet returns the first of the keys that somebody gave a value.
 func firstSet(d *Draft, ks ...Key) Key {

@@ -104,7 +104,6 @@ proxy-ssl-secret proxy-ssl-ciphers proxy-ssl-name proxy-ssl-protocols proxy-ssl-
 limit-rate limit-rate-after
 relative-redirects
 ssl-ciphers: the ciphers of the ConfigMap are used
-upstream-hash-by upstream-hash-by-subset upstream-hash-by-subset-size: round robin is used
 session-cookie-change-on-failure: a failed try keeps its cookie
 `).
 	add(meaningless, `

@@ -47,7 +47,7 @@ func TestUpstreamAndHost(t *testing.T) {
 		"nginx.ingress.kubernetes.io/proxy-buffering":         "on",
 		"nginx.ingress.kubernetes.io/session-cookie-samesite": "lax",
 	}})
-	if u := r.Upstream; u.Protocol != "HTTPS" || !u.ServiceIP || u.Balance != "ewma" || *u.Sticky != (model.Sticky{Cookie: "INGRESSCOOKIE", Mode: "persistent"}) {
+	if u := r.Upstream; u.Protocol != "HTTPS" || !u.ServiceIP || u.Balancing != (model.Balancing{Balance: "hash", HashBy: "$request_uri"}) || *u.Sticky != (model.Sticky{Cookie: "INGRESSCOOKIE", Mode: "persistent"}) {
 		t.Errorf("upstream %+v", u)
 	}
 	h := r.Host
@@ -68,7 +68,7 @@ func TestUpstreamAndHost(t *testing.T) {
 	if err != nil || !route.NoLog || f.RetryOn != 0 {
 		t.Errorf("no log %v, retries %v, %v", route.NoLog, f.RetryOn, err)
 	}
-	if len(r.Problems) != 6 {
+	if len(r.Problems) != 4 {
 		t.Errorf("problems\n%s", reasons(r))
 	}
 }

@@ -35,8 +35,8 @@ type Result struct {
 
 // Upstream is how the services of an Ingress are talked to.
 type Upstream struct {
-	Protocol  string        // "HTTP", "HTTPS", …
-	Balance   string        // "round_robin", …
+	Protocol string // "HTTP", "HTTPS", …
+	model.Balancing
 	Sticky    *model.Sticky // nil: none
 	ServiceIP bool          // one endpoint, the service's address, instead of those of its pods
 }

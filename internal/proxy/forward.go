@@ -76,6 +76,7 @@ func (t *trip) try(f *exchange.Forward, r *retries) outcome {
 	rec.Connect = l.Now().Sub(begin)
 	if err != nil {
 		rec.Err, rec.Total = connectKind(err), rec.Connect
+		t.tell(e, rec)
 		return outcome{kind: rec.Err, err: err}
 	}
 	t.conn, t.keep = c, false
@@ -93,6 +94,9 @@ func (t *trip) try(f *exchange.Forward, r *retries) outcome {
 		r.dead = e
 	}
 	rec.Err, rec.Total = o.kind, l.Now().Sub(begin)
+	if !o.stale {
+		t.tell(e, rec)
+	}
 	return o
 }
 

@@ -248,7 +248,7 @@ func (b *balancer) upstream(p *corev1.ServicePort, field string) string {
 	if u := b.m.upstream(name); !b.m.taken(u) {
 		b.m.pass(u, model.Upstream{
 			Name: name, Namespace: b.svc.id.namespace, Service: b.svc.id.name, Port: ref.port,
-			Protocol: "HTTP", Balance: "round_robin", Origin: b.svc.origin,
+			Protocol: "HTTP", Balancing: model.Balancing{Balance: "round_robin"}, Origin: b.svc.origin,
 		})
 	}
 	b.m.used.call(b.m.upstream(name))

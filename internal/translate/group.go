@@ -146,7 +146,7 @@ func (m *Memo) decideLead(l *lead) {
 	if u.leads == 0 {
 		m.make(u, model.Upstream{
 			Name: u.Name, Namespace: b.service.namespace, Service: b.service.name, Port: b.port,
-			Protocol: settings.protocol, Balance: settings.balance, Sticky: settings.sticky, ServiceIP: settings.service,
+			Protocol: settings.protocol, Balancing: settings.Balancing, Sticky: settings.sticky, ServiceIP: settings.service,
 			External: f.external, ExternalP: f.port, Origin: f.origin,
 		})
 	}

@@ -71,7 +71,7 @@ func (s *servers) leadStream(l *streamLead) model.Stream {
 	}
 	if !s.m.taken(u) {
 		s.m.pass(u, model.Upstream{
-			Name: u.Name, Namespace: l.Namespace, Service: l.Service, Port: l.port, Protocol: l.Protocol, Balance: "round_robin",
+			Name: u.Name, Namespace: l.Namespace, Service: l.Service, Port: l.port, Protocol: l.Protocol, Balancing: model.Balancing{Balance: "round_robin"},
 			External: l.external, ExternalP: l.externalP, Origin: l.from,
 		})
 	}

@@ -57,19 +57,19 @@ func (m *Memo) unlead(u *upstream) {
 // port say of it.
 type upstreamSettings struct {
 	protocol string
-	balance  string
+	model.Balancing
 	sticky   *model.Sticky
 	external bool // ExternalName Services are resolved
 	service  bool // the address of the Service stands for its endpoints
 }
 
 func (s *servers) settings(u policy.Upstream) upstreamSettings {
-	return upstreamSettings{protocol: u.Protocol, balance: u.Balance, sticky: u.Sticky, external: !s.c.DisableExternalName, service: u.ServiceIP}
+	return upstreamSettings{protocol: u.Protocol, Balancing: u.Balancing, sticky: u.Sticky, external: !s.c.DisableExternalName, service: u.ServiceIP}
 }
 
 // of tells whether an upstream has these settings.
 func (s upstreamSettings) of(u *model.Upstream) bool {
-	if u.Protocol != s.protocol || u.Balance != s.balance || u.ServiceIP != s.service || (u.Sticky == nil) != (s.sticky == nil) {
+	if u.Protocol != s.protocol || u.Balancing != s.Balancing || u.ServiceIP != s.service || (u.Sticky == nil) != (s.sticky == nil) {
 		return false
 	}
 	return s.sticky == nil || *u.Sticky == *s.sticky

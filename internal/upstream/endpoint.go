@@ -18,7 +18,8 @@ type Endpoint struct {
 	tls    *tls.Config // nil: plain
 	digest string      // its key in sticky mode "persistent"
 	keep   *keeper
-	gone   atomic.Bool            // it left its pool: no connection is kept any more
+	gone   atomic.Bool // it left its pool: no connection is kept any more
+	score  score
 	slots  []atomic.Pointer[slot] // by Loop.Index; nil: that loop had no use for it yet
 }
 

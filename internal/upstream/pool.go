@@ -5,9 +5,11 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pierhead/pierhead/internal/exchange"
 	"github.com/pierhead/pierhead/internal/model"
@@ -31,11 +33,13 @@ type Pool struct {
 
 // view is what Pick looks at. Nothing changes it once it is stored.
 type view struct {
-	sticky    *model.Sticky
+	*manner
 	endpoints []*Endpoint
 	draining  []*Endpoint          // of sticky pools: for the sessions that are there already
-	ring      ring                 // of sticky mode "balanced", with those that drain
-	digests   map[string]*Endpoint // of sticky mode "persistent", likewise
+	all       []*Endpoint          // both, which the points of ring stand for
+	ring      ring                 // of sticky mode "balanced", and of hash
+	sets      [][]*Endpoint        // of hash with subsets: what the points of ring stand for
+	digests   map[string]*Endpoint // of sticky mode "persistent"
 }
 
 // newPool makes a pool without endpoints.
@@ -46,7 +50,7 @@ func newPool(s *Set, up *model.Upstream) *Pool {
 		// Like nginx: no name is sent and no certificate checked unless asked for.
 		p.tls = &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(64)}
 	}
-	p.view.Store(&view{sticky: up.Sticky})
+	p.view.Store(&view{manner: newManner(up)})
 	if up.External != "" {
 		p.external = newExternal(p, up.External, up.ExternalP)
 		if s.resolver != nil {
@@ -88,15 +92,15 @@ func (p *Pool) External() bool { return p.external != nil }
 // Empty reports whether there is no endpoint.
 func (p *Pool) Empty() bool { return len(p.view.Load().endpoints) == 0 }
 
-// setSticky changes the session affinity.
-func (p *Pool) setSticky(s *model.Sticky) {
+// setManner changes how endpoints are chosen.
+func (p *Pool) setManner(up *model.Upstream) {
+	m := newManner(up)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	v := p.view.Load()
-	if v.sticky == s || v.sticky != nil && s != nil && *v.sticky == *s {
-		return
+	if !v.manner.same(m) {
+		p.store(m, v.endpoints, v.draining)
 	}
-	p.store(s, v.endpoints, v.draining)
 }
 
 // setEndpoints replaces the endpoints; those that stay keep their connections. One that
@@ -118,35 +122,41 @@ func (p *Pool) setEndpoints(addrs, draining []netip.AddrPort) {
 			old[e.addr] = e
 		}
 	}
+	var fresh []*Endpoint
 	list := make([]*Endpoint, 0, len(addrs)+len(draining))
 	for _, as := range [2][]netip.AddrPort{addrs, draining} {
 		for _, a := range as {
 			e := old[a]
 			if e == nil {
 				e = newEndpoint(a, p.tls, p.set.keep)
+				fresh = append(fresh, e)
 			}
 			delete(old, a)
 			list = append(list, e)
 		}
 	}
-	p.store(v.sticky, list[:len(addrs):len(addrs)], list[len(addrs):])
+	startLikeOthers(fresh, v.endpoints)
+	p.store(v.manner, list[:len(addrs):len(addrs)], list[len(addrs):])
 	for _, e := range old {
 		e.retire(p.set.loops)
 	}
 }
 
 // store makes a new view. The caller holds mu.
-func (p *Pool) store(s *model.Sticky, endpoints, draining []*Endpoint) {
-	v := &view{sticky: s, endpoints: endpoints, draining: draining}
-	all := slices.Concat(endpoints, draining)
-	if s != nil && s.Mode == "persistent" {
-		v.digests = make(map[string]*Endpoint, len(all))
-		for _, e := range all {
+func (p *Pool) store(m *manner, endpoints, draining []*Endpoint) {
+	v := &view{manner: m, endpoints: endpoints, draining: draining, all: slices.Concat(endpoints, draining)}
+	switch {
+	case m.sticky != nil && m.sticky.Mode == "persistent":
+		v.digests = make(map[string]*Endpoint, len(v.all))
+		for _, e := range v.all {
 			e.digest = digest(p.name, e.addr)
 			v.digests[e.digest] = e
 		}
-	} else if s != nil {
-		v.ring = newRing(all)
+	case m.sticky != nil, m.way == byHash && m.Subset == 0:
+		v.ring = ringOf(v.all)
+	case m.way == byHash:
+		v.sets = subsets(endpoints, m.Subset)
+		v.ring = newRing(len(v.sets), func(b []byte, i int) []byte { return strconv.AppendInt(b, int64(i), 10) })
 	}
 	p.view.Store(v)
 }
@@ -160,14 +170,14 @@ func (p *Pool) retire() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	v := p.view.Load()
-	for _, e := range slices.Concat(v.endpoints, v.draining) {
+	for _, e := range v.all {
 		e.retire(p.set.loops)
 	}
 }
 
 // Pick chooses the endpoint for the next try of x, or nil when there is none: by the
-// session's cookie where the upstream is sticky, else in turn. An endpoint that x
-// tried already is avoided while others are left.
+// session's cookie where the upstream is sticky, else as the upstream is balanced. An
+// endpoint that x tried already is avoided while others are left.
 func (p *Pool) Pick(x *exchange.Exchange) *Endpoint {
 	v := p.view.Load()
 	if p.external != nil {
@@ -179,27 +189,7 @@ func (p *Pool) Pick(x *exchange.Exchange) *Endpoint {
 	if v.sticky != nil {
 		return p.pickSticky(v, x)
 	}
-	return p.next(v, x)
-}
-
-// next is round robin.
-func (p *Pool) next(v *view, x *exchange.Exchange) *Endpoint {
-	n := uint64(len(v.endpoints))
-	if n == 1 {
-		return v.endpoints[0]
-	}
-	at := p.picks.Add(1) % n
-	first := v.endpoints[at]
-	for e, left := first, n; left > 0; left-- {
-		if !tried(x, e) {
-			return e
-		}
-		if at++; at == n {
-			at = 0
-		}
-		e = v.endpoints[at]
-	}
-	return first
+	return p.choose(v, x)
 }
 
 // tried reports whether x asked e before.
@@ -217,7 +207,8 @@ type PoolStatus struct {
 	Name      string           `json:"name"`
 	External  string           `json:"external,omitempty"` // the name that is resolved
 	Sticky    string           `json:"sticky,omitempty"`   // mode of the session affinity
-	Reason    string           `json:"reason,omitempty"`   // why an external name has no address
+	Balance   string           `json:"balance"`
+	Reason    string           `json:"reason,omitempty"` // why an external name has no address
 	Endpoints []EndpointStatus `json:"endpoints"`
 }
 
@@ -228,12 +219,13 @@ type EndpointStatus struct {
 	Idle     int64          `json:"idle"` // connections that wait
 	Requests int64          `json:"requests"`
 	Failures int64          `json:"failures"`
+	Score    float64        `json:"score,omitempty"` // of ewma: seconds
 }
 
 // Snapshot returns the pool as it is now.
 func (p *Pool) Snapshot() PoolStatus {
 	v := p.view.Load()
-	s := PoolStatus{Name: p.name, Endpoints: make([]EndpointStatus, 0, len(v.endpoints))}
+	s := PoolStatus{Name: p.name, Balance: v.Balance, Endpoints: make([]EndpointStatus, 0, len(v.endpoints))}
 	if p.external != nil {
 		s.External, s.Reason = p.external.host, p.external.reason()
 	}
@@ -241,7 +233,11 @@ func (p *Pool) Snapshot() PoolStatus {
 		s.Sticky = v.sticky.Mode
 	}
 	for _, e := range v.endpoints {
-		s.Endpoints = append(s.Endpoints, e.status())
+		st := e.status()
+		if v.way == byTime {
+			st.Score = e.score.at(clock(time.Now()))
+		}
+		s.Endpoints = append(s.Endpoints, st)
 	}
 	return s
 }

@@ -109,7 +109,7 @@ func (s *Set) apply(up *model.Upstream) {
 	switch {
 	case p != nil && p.up == *up:
 	case p != nil && p.same(up):
-		p.setSticky(up.Sticky)
+		p.setManner(up)
 	default:
 		if p != nil {
 			p.retire()

@@ -1,13 +1,11 @@
 package upstream
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"strconv"
 
 	"github.com/pierhead/pierhead/internal/exchange"
 )
@@ -26,7 +24,7 @@ func (p *Pool) pickSticky(v *view, x *exchange.Exchange) *Endpoint {
 	}
 	a.Fresh = true
 	if v.digests != nil {
-		e := p.next(v, x)
+		e := p.next(search{v: v, x: x}.begin())
 		a.Picked = e.digest
 		return e
 	}
@@ -34,7 +32,7 @@ func (p *Pool) pickSticky(v *view, x *exchange.Exchange) *Endpoint {
 	var e *Endpoint
 	for range attempts {
 		b := appendKey(x.Bytes())
-		if e = v.ring.find(hashBytes(b)); !tried(x, e) && !v.drains(e) {
+		if e = v.at(hashBytes(b)); !tried(x, e) && !v.drains(e) {
 			a.Picked = x.Text(b)
 			return e
 		}
@@ -51,7 +49,7 @@ func (v *view) drains(e *Endpoint) bool {
 // keyFor answers when every new key led to an endpoint that was tried already, last:
 // an untried one when there is any, although no key leads to it.
 func (p *Pool) keyFor(v *view, x *exchange.Exchange, last *Endpoint) *Endpoint {
-	if e := p.next(v, x); !tried(x, e) {
+	if e := p.next(search{v: v, x: x}.begin()); !tried(x, e) {
 		x.Affinity.Fresh = false
 		return e
 	}
@@ -64,7 +62,7 @@ func (v *view) find(key string) *Endpoint {
 	if v.digests != nil {
 		return v.digests[key]
 	}
-	return v.ring.find(hashString(key))
+	return v.at(hashString(key))
 }
 
 // appendKey appends 32 random hexadecimal digits.
@@ -81,71 +79,4 @@ func appendKey(b []byte) []byte {
 func digest(pool string, addr netip.AddrPort) string {
 	sum := sha256.Sum256([]byte(pool + " " + addr.String()))
 	return hex.EncodeToString(sum[:16])
-}
-
-// ring is a consistent hash: each endpoint has points on a circle of numbers, and a
-// key belongs to the first point at or after its own number. When one of n endpoints
-// comes or goes, one n-th of the keys move.
-type ring []point
-
-type point struct {
-	at uint64
-	e  *Endpoint
-}
-
-const pointsPerEndpoint = 160
-
-func newRing(endpoints []*Endpoint) ring {
-	r := make(ring, 0, len(endpoints)*pointsPerEndpoint)
-	for _, e := range endpoints {
-		b := append(e.addr.AppendTo(nil), '#')
-		for i := range pointsPerEndpoint {
-			r = append(r, point{hashBytes(strconv.AppendInt(b, int64(i), 10)), e})
-		}
-	}
-	slices.SortFunc(r, func(a, b point) int { return cmp.Or(cmp.Compare(a.at, b.at), a.e.addr.Compare(b.e.addr)) })
-	return r
-}
-
-// find returns the endpoint of a number, or nil on an empty ring.
-func (r ring) find(at uint64) *Endpoint {
-	if len(r) == 0 {
-		return nil
-	}
-	lo, hi := 0, len(r)
-	for lo < hi {
-		if mid := int(uint(lo+hi) >> 1); r[mid].at < at {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	if lo == len(r) {
-		lo = 0
-	}
-	return r[lo].e
-}
-
-// hashString and hashBytes are 64-bit FNV-1a with a final mix (that of splitmix64), so
-// that close texts lie far apart. Every process gives the same numbers.
-func hashString(s string) uint64 {
-	h := uint64(14695981039346656037)
-	for i := 0; i < len(s); i++ {
-		h = (h ^ uint64(s[i])) * 1099511628211
-	}
-	return mix(h)
-}
-
-func hashBytes(s []byte) uint64 {
-	h := uint64(14695981039346656037)
-	for i := 0; i < len(s); i++ {
-		h = (h ^ uint64(s[i])) * 1099511628211
-	}
-	return mix(h)
-}
-
-func mix(h uint64) uint64 {
-	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
-	h = (h ^ h>>27) * 0x94d049bb133111eb
-	return h ^ h>>31
 }

@@ -38,7 +38,7 @@ func Config(hosts ...model.Host) *model.Config {
 		for _, r := range h.Routes {
 			if !seen[r.Upstream] {
 				seen[r.Upstream] = true
-				cfg.Upstreams = append(cfg.Upstreams, model.Upstream{Name: r.Upstream, Protocol: "HTTP", Balance: "round_robin"})
+				cfg.Upstreams = append(cfg.Upstreams, model.Upstream{Name: r.Upstream, Protocol: "HTTP", Balancing: model.Balancing{Balance: "round_robin"}})
 			}
 		}
 	}

@@ -1,0 +1,86 @@
+package proxy_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/pierhead/pierhead/internal/loop"
+	"github.com/pierhead/pierhead/internal/model"
+	"github.com/pierhead/pierhead/internal/proxy/proxytest"
+)
+
+// balancedSite is site with another upstream.
+func balancedSite(t *testing.T, kind loop.Kind, b model.Balancing, endpoints ...string) *proxytest.Server {
+	t.Helper()
+	cfg := proxytest.Config(proxytest.Host("h.test", "app"))
+	cfg.Upstreams[0].Balancing = b
+	return proxytest.Start(t, cfg, []model.EndpointSet{proxytest.Endpoints("app", endpoints...)}, kind)
+}
+
+// named starts an upstream that answers with its name.
+func named(t *testing.T, name string) string {
+	return app(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, name) })
+}
+
+// fetch asks for a path and returns the body of the answer, which must be 200.
+func (c *client) fetch(path string) string {
+	c.t.Helper()
+	c.send("GET %s HTTP/1.1\r\nHost: h.test\r\n\r\n", path)
+	resp, body := c.answer("GET")
+	if resp.StatusCode != 200 {
+		c.t.Fatalf("%s: status %d", path, resp.StatusCode)
+	}
+	return body
+}
+
+// The same text goes to the same endpoint, from any connection; texts of one that refuses
+// go to the next one.
+func TestHashedRequests(t *testing.T) {
+	onBoth(t, func(t *testing.T, kind loop.Kind) {
+		s := balancedSite(t, kind, model.Balancing{Balance: "hash", HashBy: "$arg_user"}, named(t, "a"), named(t, "b"), refusing(t))
+		where := map[string]string{}
+		for range 3 {
+			c := dial(t, s.Addr("http"))
+			for i := range 40 {
+				user := fmt.Sprint(i)
+				at := c.fetch("/?user=" + user)
+				if was := where[user]; was != "" && was != at {
+					t.Fatalf("user %s was at %s and is at %s", user, was, at)
+				}
+				where[user] = at
+			}
+		}
+		count := map[string]int{}
+		for _, at := range where {
+			count[at]++
+		}
+		if count["a"] == 0 || count["b"] == 0 {
+			t.Errorf("40 texts went to %v", count)
+		}
+	})
+}
+
+// The scores of ewma come from the requests, and a refusal counts for a second.
+func TestScoredRequests(t *testing.T) {
+	onBoth(t, func(t *testing.T, kind loop.Kind) {
+		s := balancedSite(t, kind, model.Balancing{Balance: "ewma"}, named(t, "a"), refusing(t))
+		c := dial(t, s.Addr("http"))
+		for range 64 {
+			c.fetch("/")
+		}
+		quick, slow := 0, 0
+		for _, e := range s.Upstreams.Pool("app").Snapshot().Endpoints {
+			switch {
+			case e.Requests > 0 && e.Score > 0:
+				quick++
+			case e.Failures > 0 && e.Score > 0.1:
+				slow++
+			}
+		}
+		if quick != 1 || slow != 1 {
+			t.Errorf("the endpoints are %+v, want one that answers and one that has failed", s.Upstreams.Pool("app").Snapshot().Endpoints)
+		}
+	})
+}
