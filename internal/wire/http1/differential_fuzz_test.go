@@ -151,8 +151,15 @@ func FuzzAgainstBoth(f *testing.F) {
 			return
 		}
 		s := std.take(text)
-		if i := alone(ours, s, func() []string { return ng.take(t, text) }); i >= 0 {
-			t.Errorf("%q\nrequest %d of ours %q\nnet/http's %q\nnginx's    %q", text, i, ours, s, ng.take(t, text))
+		for tries := 0; ; tries++ { // on a busy machine nginx may run into its own time limits
+			var theirs []string
+			i := alone(ours, s, func() []string { theirs = ng.take(t, text); return theirs })
+			if i < 0 {
+				return
+			}
+			if tries == 5 {
+				t.Fatalf("%q\nrequest %d of ours %q\nnet/http's %q\nnginx's    %q", text, i, ours, s, theirs)
+			}
 		}
 	})
 }
