@@ -18,7 +18,7 @@ FUZZTIME ?= 20s
 
 .PHONY: deploy-test image chart
 .PHONY: bench-scale
-.PHONY: test unit race fuzz bench update build tools check cross arm64 demo cluster e2e
+.PHONY: test unit race fuzz bench soak update build tools check cross arm64 demo cluster e2e
 
 test: tools check unit race cross arm64 demo deploy-test e2e-short
 	@echo "all tests passed"
@@ -56,6 +56,10 @@ fuzz:
 bench:
 	@./.ci/tools bench
 	$(GO) run ./bench $(BENCH)
+
+soak:
+	@./.ci/tools bench
+	$(GO) run ./bench soak $(SOAK)
 
 bench-scale:
 	@mkdir -p bench/results

@@ -30,7 +30,12 @@ type result struct {
 
 // wrk loads plain HTTP/1.1 or TLS with keep-alive connections.
 func (b *bench) wrk(url string, conns int, script string, d time.Duration) (result, error) {
-	file := filepath.Join(b.dir, "load.lua")
+	return b.wrkAs("load", url, conns, script, d)
+}
+
+// wrkAs is wrk beside others, each with a name of its own.
+func (b *bench) wrkAs(name, url string, conns int, script string, d time.Duration) (result, error) {
+	file := filepath.Join(b.dir, name+".lua")
 	if err := os.WriteFile(file, []byte(script+wrkReport), 0o600); err != nil {
 		return result{}, err
 	}
@@ -131,7 +136,7 @@ func (b *bench) own(kind string, args ...string) (r result, err error) {
 
 // runOn runs a command to its end on one core and returns what it printed.
 func (b *bench) runOn(core int, bin string, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(b.ctx, *slice+20*time.Second) // h2load may wait for ever for a client that it had no time to connect
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second) // h2load may wait for ever for a client that it had no time to connect
 	defer cancel()
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(ctx, bin, args...)

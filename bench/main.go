@@ -47,6 +47,8 @@ func run() error {
 		switch args := os.Args[2:]; os.Args[1] {
 		case "origin":
 			return serveOrigin(args)
+		case "soak":
+			return runSoak(args)
 		case "reverseproxy":
 			return serveReverseProxy(args)
 		default:
