@@ -166,6 +166,9 @@ func (g *framing) connection(list string) {
 			g.upgrade = true
 		case tok != "" && !fold(tok, "te"):
 			g.named++
+			if !isToken(view(tok)) { // such as "close x", which others read as close
+				g.close = true
+			}
 		}
 	}
 }

@@ -243,6 +243,8 @@ var conversations = []struct {
 		seen: `GET /stream HTTP/1.0 host=""`, out: "HTTP/1.1 200 OK\nConnection: close\n\nonetwelve bytes"},
 	{name: "connection close", in: "GET / HTTP/1.1\nHost: a\nConnection: x, CLOSE\n\nGET /2 HTTP/1.1\nHost: a\n\n",
 		seen: `GET / HTTP/1.1 host="a"`, out: okClose},
+	{name: "connection that is no list of tokens", in: "GET / HTTP/1.1\nHost: a\nConnection: Close 0\n\nGET /2 HTTP/1.1\nHost: a\n\n",
+		seen: `GET / HTTP/1.1 host="a"`, out: okClose},
 	{name: "fields of the connection", in: "GET / HTTP/1.1\nHost: a\nX-Secret: 1\nA: 2\nKeep-Alive: 5\nProxy-Connection: x\nTE: gzip, trailers\nconnection: x-secret , TE, ,b\nB: 3\nB: 4\nExpect: x\n\n",
 		seen: `GET / HTTP/1.1 host="a" A="2" TE="trailers"`, out: ok},
 	{name: "stream", in: "GET /stream HTTP/1.1\nHost: a\n\n", seen: `GET /stream HTTP/1.1 host="a"`,
