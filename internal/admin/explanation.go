@@ -24,6 +24,7 @@ type Explanation struct {
 	Upstream    string       `json:"upstream"`
 	Endpoints   []string     `json:"endpoints"`
 	Balance     string       `json:"balance,omitempty"` // how one of them is chosen, unless in turn
+	Health      string       `json:"health,omitempty"`  // what puts endpoints out of use
 	Outcome     *Outcome     `json:"outcome,omitempty"` // nil when the request is refused
 }
 
@@ -97,6 +98,9 @@ func (e *Explanation) WriteText(w io.Writer, u *url.URL) {
 	fmt.Fprintf(w, "  upstream    %s\n", strings.TrimPrefix(e.Upstream+": "+ends, ": "))
 	if e.Balance != "" {
 		fmt.Fprintf(w, "  balance     %s\n", e.Balance)
+	}
+	if e.Health != "" {
+		fmt.Fprintf(w, "  health      %s\n", e.Health)
 	}
 	e.Outcome.writeText(w)
 }

@@ -104,6 +104,8 @@ type Upstream struct {
 	Subset    int      `json:"subset,omitempty"`   // among how many endpoints chance chooses then
 	External  bool     `json:"external,omitempty"` // the endpoint is a name, resolved at run time
 	Sticky    string   `json:"sticky,omitempty"`   // the cookie that keeps clients at an endpoint
+	Health    string   `json:"health,omitempty"`   // what puts endpoints out of use
+	Out       []string `json:"out,omitempty"`      // those that are, and why
 	Endpoints []string `json:"endpoints"`
 }
 

@@ -114,15 +114,15 @@ func (e *endpoints) emptyStreams(ups []model.Upstream) (empty []string) {
 // watch brings every change to the pools until ctx ends.
 func (e *endpoints) watch(ctx context.Context) error { return e.source.WatchEndpoints(ctx, e.changed) }
 
-// Current returns what stands now with the endpoints of this moment, which State may
+// Current returns what stands now with the endpoints of this moment and their health, which State may
 // be behind with.
 func (c *Control) Current() *admin.State {
 	stands := c.stands.Load()
 	s := stands.tell()
 	if e := c.runs.endpoints; e == nil || e.given.Load() == 0 || stands.plan == nil {
-		return s
+		return c.withHealth(s)
 	}
 	now := *s
 	now.Upstreams = stands.upstreams()
-	return &now
+	return c.withHealth(&now)
 }

@@ -55,9 +55,14 @@ func (e *errorLog) report(x *exchange.Exchange, err *exchange.Error) {
 	if n := len(x.Upstream.Tries); n > 0 {
 		text += fmt.Sprintf(", endpoint %s", x.Upstream.Tries[n-1].Addr)
 	}
+	e.write(level, text)
+}
+
+// write adds a line without waiting.
+func (e *errorLog) write(level slog.Level, text string) {
 	select {
 	case e.lines <- errorLine{level, text}:
-	default: // the log cannot keep up; metrics count every error
+	default: // the log cannot keep up; metrics count what it is about
 	}
 }
 

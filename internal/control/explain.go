@@ -75,7 +75,7 @@ func explainRoute(e *admin.Explanation, p *Plan, r *routing.Route) {
 		if up.Name != r.Upstream {
 			continue
 		}
-		e.Balance = balanceOf(up)
+		e.Balance, e.Health = balanceOf(up), healthOf(up)
 		if up.External != "" {
 			e.Endpoints = append(e.Endpoints, fmt.Sprintf("%s:%d, resolved at run time", up.External, up.ExternalP))
 		}

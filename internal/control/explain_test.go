@@ -16,6 +16,7 @@ func TestExplainBalance(t *testing.T) {
 		"": "",
 		"nginx.ingress.kubernetes.io/load-balance: ewma":             "ewma",
 		"nginx.ingress.kubernetes.io/upstream-hash-by: $remote_addr": "by the text of $remote_addr",
+		"pierhead.dev/eject-after: '3'":                              "",
 		"nginx.ingress.kubernetes.io/affinity: cookie":               "by the cookie INGRESSCOOKIE",
 	} {
 		dir := t.TempDir()
@@ -44,6 +45,9 @@ spec:
 		}
 		var text bytes.Buffer
 		got[0].WriteText(&text, u)
+		if h := got[0].Health; (h == "ejected after 3 failed tries in a row, for 10s at first") != strings.Contains(notes, "eject") {
+			t.Errorf("%s: health is %q", notes, h)
+		}
 		if told := strings.Contains(text.String(), "  balance     "+want+"\n"); told != (want != "") {
 			t.Errorf("%s: the text is\n%s", notes, &text)
 		}

@@ -167,6 +167,7 @@ func (k *collector) Collect(ch chan<- prometheus.Metric) {
 	k.collectController(send, stands)
 	k.collectProcess(send, stands)
 	k.collectEnds(send)
+	k.collectHealth(send)
 	collectState(send, stands)
 	l := k.c.runs.engine.Stats()
 	send(mRoutines, float64(l.Coroutines))

@@ -64,6 +64,7 @@ func newRunning(opt Options) (*running, error) {
 		certificates: map[string]*listen.Certificates{}, forgotten: time.Now(), errors: newErrorLog(opt.Log), listeners: listen.New(engine), balancers: l4.New(engine, l4.Config{}), streams: newStreams(engine, opt.Place),
 	}
 	r.listeners.Linger = opt.Linger
+	r.pools.Report = r.errors.health
 	if opt.Place != nil && opt.Engine == loop.Loops {
 		engine.Inherit(opt.Place)
 		opt.Place.Offer(engine.Descriptors)

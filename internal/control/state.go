@@ -190,7 +190,7 @@ func upstreamsOf(ups []model.Upstream, given []model.EndpointSet) []admin.Upstre
 		}
 		row := admin.Upstream{
 			Name: u.Name, Namespace: u.Namespace, Service: u.Service, Port: u.Port, Protocol: u.Protocol, Balance: u.Balance,
-			HashBy: u.HashBy, Subset: u.Subset, External: u.External != "", Endpoints: ends,
+			HashBy: u.HashBy, Subset: u.Subset, Health: healthOf(&u), External: u.External != "", Endpoints: ends,
 		}
 		if u.Sticky != nil {
 			row.Sticky = u.Sticky.Cookie

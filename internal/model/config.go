@@ -186,6 +186,22 @@ type Balancing struct {
 	Balance string // "round_robin", "ewma", "least_requests", or "hash"
 	HashBy  string `json:",omitempty"` // of "hash": the text with variables that chooses
 	Subset  int    `json:",omitempty"` // of "hash": it chooses that many endpoints, and chance one of them; 0: it chooses one
+
+	EjectAfter int           `json:",omitempty"` // failures in a row that put an endpoint out; 0: none do
+	EjectFor   time.Duration `json:",omitempty"` // how long the first time
+	SlowStart  time.Duration `json:",omitempty"` // in which a newcomer gets more and more requests; 0: its share at once
+	Check      Check         `json:",omitzero"`
+}
+
+// Check is how endpoints are asked whether they are well; without a Path they are not.
+type Check struct {
+	Path      string
+	Host      string `json:",omitempty"` // field sent; "": the address of the endpoint
+	Interval  time.Duration
+	Timeout   time.Duration
+	Healthy   int // good answers in a row after which an endpoint is well again
+	Unhealthy int // failures in a row after which it is not
+	Low, High int // status codes of a good answer
 }
 
 // Sticky is cookie affinity of an upstream.

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/pierhead/pierhead/internal/exchange"
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/model"
 	"github.com/pierhead/pierhead/internal/proxy/proxytest"
@@ -81,6 +84,58 @@ func TestScoredRequests(t *testing.T) {
 		}
 		if quick != 1 || slow != 1 {
 			t.Errorf("the endpoints are %+v, want one that answers and one that has failed", s.Upstreams.Pool("app").Snapshot().Endpoints)
+		}
+	})
+}
+
+// An endpoint whose tries fail in a row is ejected: then no request is tried there.
+func TestEjectedByRequests(t *testing.T) {
+	onBoth(t, func(t *testing.T, kind loop.Kind) {
+		eject := model.Balancing{EjectAfter: 3, EjectFor: time.Hour}
+		var bad atomic.Int64
+		broken := app(t, func(w http.ResponseWriter, _ *http.Request) {
+			bad.Add(1)
+			w.WriteHeader(503)
+		})
+		cfg := proxytest.Config(proxytest.Host("h.test", "app"))
+		cfg.Upstreams[0].Balancing = eject
+		s := proxytest.Start(t, cfg, []model.EndpointSet{proxytest.Endpoints("app", broken, named(t, "a"))}, kind,
+			forward(func(f *exchange.Forward) { f.RetryOn |= exchange.Retry503 }))
+		c := dial(t, s.Addr("http"))
+		for range 40 {
+			c.fetch("/")
+		}
+		if h := s.Upstreams.Health(); bad.Load() != 3 || h[0].Ejections != 1 {
+			t.Errorf("the endpoint was asked %d times, want 3; %+v", bad.Load(), h)
+		}
+	})
+}
+
+// What clients break off, and statuses that proxy-next-upstream does not name, eject nobody.
+func TestNotEjected(t *testing.T) {
+	onBoth(t, func(t *testing.T, kind loop.Kind) {
+		asked := make(chan struct{}, 10)
+		answer := func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/hangs" {
+				asked <- struct{}{}
+				<-r.Context().Done()
+				return
+			}
+			w.WriteHeader(500)
+		}
+		s := balancedSite(t, kind, model.Balancing{EjectAfter: 1, EjectFor: time.Hour}, app(t, answer), app(t, answer))
+		c := dial(t, s.Addr("http"))
+		c.send("GET /hangs HTTP/1.1\r\nHost: h.test\r\n\r\n")
+		<-asked
+		c.Close()
+		s.Log.Wait(t, "GET /hangs ")
+		c = dial(t, s.Addr("http"))
+		for range 8 {
+			c.send("GET / HTTP/1.1\r\nHost: h.test\r\n\r\n")
+			c.want("GET", 500, "*")
+		}
+		if h := s.Upstreams.Health(); h[0].Ejections != 0 {
+			t.Errorf("ejected: %+v", h)
 		}
 	})
 }

@@ -15,5 +15,16 @@ func (t *trip) tell(e *upstream.Endpoint, try *exchange.Try) {
 	if took == 0 { // there was no connection
 		took = try.Total
 	}
-	t.route.Pool.Tell(e, t.slot.loop.Now(), took, try.Err.Source() == exchange.Upstream)
+	t.route.Pool.Tell(e, t.slot.loop.Now(), took, failed(try, t.x.Route.Forward.RetryOn))
+}
+
+// failed reports whether the endpoint is to blame: for a failure that is not of one
+// request's own making, or for a status that proxy-next-upstream names. Like nginx's, 403
+// and 404 are no failures.
+func failed(try *exchange.Try, on exchange.RetryOn) bool {
+	if try.Err == exchange.UpstreamHeadTooLarge {
+		return false
+	}
+	const answers = exchange.Retry403 | exchange.Retry404
+	return try.Err.Source() == exchange.Upstream || on&^answers&statusCondition(try.Status) != 0
 }

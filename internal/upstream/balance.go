@@ -12,7 +12,9 @@ type manner struct {
 	model.Balancing
 	sticky *model.Sticky // nil: none
 	way    way
-	key    *exchange.Template // of byHash
+	// guarded: endpoints may be out of use, or begin slowly.
+	guarded bool
+	key     *exchange.Template // of byHash
 }
 
 // way is how the endpoint is chosen for a request that belongs to no session.
@@ -32,6 +34,7 @@ var ways = map[string]way{"": inTurn, "round_robin": inTurn, "ewma": byTime, "le
 // where it was written, and the endpoints are used in turn.
 func newManner(up *model.Upstream) *manner {
 	m := &manner{Balancing: up.Balancing, sticky: up.Sticky, way: ways[up.Balance]}
+	m.guarded = m.EjectAfter > 0 || m.SlowStart > 0 || m.Check.Path != ""
 	if m.way == byHash {
 		var err error
 		if m.key, err = exchange.ParseTemplate(m.HashBy); err != nil {
@@ -53,6 +56,7 @@ func (m *manner) same(o *manner) bool {
 type search struct {
 	v    *view
 	x    *exchange.Exchange
+	now  int64 // of clock, where that matters
 	need need
 }
 
@@ -60,14 +64,22 @@ type search struct {
 type need uint8
 
 const (
-	untried need = iota // x did not try it yet
+	fitUntried need = iota // it is in use, and x did not try it yet
+	fit                    // it is in use
+	untried                // x did not try it yet: none is in use, so that all are
 	nothing
 )
 
 // begin finds out what can be asked for.
 func (s search) begin() search {
-	if len(s.x.Upstream.Tries) == 0 {
-		return s
+	if s.v.guarded || s.v.way == byTime {
+		s.now = now(s.x)
+	}
+	if !s.v.guarded {
+		s.need = untried
+		if len(s.x.Upstream.Tries) == 0 {
+			return s
+		}
 	}
 	for ; s.need < nothing; s.need++ {
 		for _, e := range s.v.endpoints {
@@ -80,7 +92,25 @@ func (s search) begin() search {
 }
 
 // takes reports whether e has what is asked for.
-func (s *search) takes(e *Endpoint) bool { return s.need == nothing || !tried(s.x, e) }
+func (s *search) takes(e *Endpoint) bool {
+	switch s.need {
+	case fitUntried:
+		return e.health.fit(s.now) && !tried(s.x, e)
+	case fit:
+		return e.health.fit(s.now)
+	case untried:
+		return !tried(s.x, e)
+	}
+	return true
+}
+
+// shuns reports whether e is out of use while others are not.
+func (s *search) shuns(e *Endpoint) bool { return s.need <= fit && !e.health.fit(s.now) }
+
+// drawn is takes for what chance or turn has drawn: a newcomer is often passed over.
+func (s *search) drawn(e *Endpoint) bool {
+	return s.takes(e) && (s.v.SlowStart == 0 || e.health.warm(s.now, s.v.SlowStart))
+}
 
 // choose is Pick without sessions. The pool is not empty.
 func (p *Pool) choose(v *view, x *exchange.Exchange) *Endpoint {
@@ -106,7 +136,7 @@ func (p *Pool) next(s search) *Endpoint {
 	var at uint64
 	for range n {
 		at = p.picks.Add(1) % n
-		if e := s.v.endpoints[at]; s.takes(e) {
+		if e := s.v.endpoints[at]; s.drawn(e) {
 			return e
 		}
 	}
@@ -129,16 +159,30 @@ func (s *search) from(at int) int {
 	}
 }
 
-// better draws two endpoints and returns the one that costs less. There are two at least.
-func (s *search) better() *Endpoint {
+// draw returns the place of an endpoint by chance.
+func (s *search) draw() int {
 	n := len(s.v.endpoints)
 	i := rand.IntN(n)
-	j := rand.IntN(n - 1)
-	if j >= i {
-		j++
+	for range 2 * n {
+		if s.drawn(s.v.endpoints[i]) {
+			return i
+		}
+		i = rand.IntN(n)
 	}
-	if i, j = s.from(i), s.from(j); i == j {
-		j = s.from((i + 1) % n)
+	return s.from(i)
+}
+
+// better draws two endpoints and returns the one that costs less.
+func (s *search) better() *Endpoint {
+	i, j := s.draw(), s.draw()
+	for range 3 { // mostly once
+		if i != j {
+			break
+		}
+		j = s.draw()
+	}
+	if i == j {
+		j = s.from((i + 1) % len(s.v.endpoints))
 	}
 	a, b := s.v.endpoints[i], s.v.endpoints[j]
 	if i != j && s.cost(b) < s.cost(a) {
@@ -152,7 +196,7 @@ func (s *search) cost(e *Endpoint) float64 {
 	if s.v.way == byLoad {
 		return float64(e.load())
 	}
-	return e.score.at(now(s.x))
+	return e.score.at(s.now)
 }
 
 // load is how many requests the endpoint has at hand, on all loops.

@@ -20,6 +20,7 @@ type Endpoint struct {
 	keep   *keeper
 	gone   atomic.Bool // it left its pool: no connection is kept any more
 	score  score
+	health health
 	slots  []atomic.Pointer[slot] // by Loop.Index; nil: that loop had no use for it yet
 }
 

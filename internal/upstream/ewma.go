@@ -88,15 +88,3 @@ func startLikeOthers(fresh, there []*Endpoint) {
 		e.score.packed.Store(pack(sum/float64(len(there)), now))
 	}
 }
-
-// Tell tells how a try at e went, which Pick may learn from: how long the response head
-// took, or that the try failed.
-func (p *Pool) Tell(e *Endpoint, at time.Time, took time.Duration, failed bool) {
-	if p.view.Load().way != byTime {
-		return
-	}
-	if failed {
-		took = max(took, failedTime)
-	}
-	e.score.observe(clock(at), took)
-}

@@ -22,6 +22,8 @@ type Pool struct {
 	set      *Set
 	tls      *tls.Config // nil: plain
 	external *external   // nil: endpoints are given
+	checks   *checks     // nil: endpoints are not asked how they are; mu guards it
+	counts   healthCounts
 	picks    atomic.Uint64
 
 	up   model.Upstream // as it was applied; the Set's mutex is held
@@ -51,6 +53,7 @@ func newPool(s *Set, up *model.Upstream) *Pool {
 		p.tls = &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(64)}
 	}
 	p.view.Store(&view{manner: newManner(up)})
+	p.startChecks(p.view.Load().manner)
 	if up.External != "" {
 		p.external = newExternal(p, up.External, up.ExternalP)
 		if s.resolver != nil {
@@ -100,6 +103,7 @@ func (p *Pool) setManner(up *model.Upstream) {
 	v := p.view.Load()
 	if !v.manner.same(m) {
 		p.store(m, v.endpoints, v.draining)
+		p.newHealth(v.manner, m)
 	}
 }
 
@@ -136,6 +140,9 @@ func (p *Pool) setEndpoints(addrs, draining []netip.AddrPort) {
 		}
 	}
 	startLikeOthers(fresh, v.endpoints)
+	if len(v.endpoints) > 0 {
+		startSlowly(fresh)
+	}
 	p.store(v.manner, list[:len(addrs):len(addrs)], list[len(addrs):])
 	for _, e := range old {
 		e.retire(p.set.loops)
@@ -159,6 +166,7 @@ func (p *Pool) store(m *manner, endpoints, draining []*Endpoint) {
 		v.ring = newRing(len(v.sets), func(b []byte, i int) []byte { return strconv.AppendInt(b, int64(i), 10) })
 	}
 	p.view.Store(v)
+	p.checks.look()
 }
 
 // retire ends the pool: requests that still have it are served, and no connection is
@@ -169,6 +177,7 @@ func (p *Pool) retire() {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.checks.stop()
 	v := p.view.Load()
 	for _, e := range v.all {
 		e.retire(p.set.loops)
@@ -220,6 +229,7 @@ type EndpointStatus struct {
 	Requests int64          `json:"requests"`
 	Failures int64          `json:"failures"`
 	Score    float64        `json:"score,omitempty"` // of ewma: seconds
+	Out      string         `json:"out,omitempty"`   // why it gets no requests
 }
 
 // Snapshot returns the pool as it is now.
@@ -236,6 +246,9 @@ func (p *Pool) Snapshot() PoolStatus {
 		st := e.status()
 		if v.way == byTime {
 			st.Score = e.score.at(clock(time.Now()))
+		}
+		if v.guarded {
+			st.Out = e.health.told(clock(time.Now()))
 		}
 		s.Endpoints = append(s.Endpoints, st)
 	}

@@ -35,6 +35,10 @@ type Set struct {
 	keep     *keeper
 	resolver resolver // nil: names are not resolved
 
+	// Report is told when the health of an endpoint changes; nil: nobody is. It must not
+	// wait, and is set before the first Apply.
+	Report func(HealthChange)
+
 	mu      sync.RWMutex
 	pools   map[string]*Pool
 	version uint64                       // changes when another pool than before, or none, has a name

@@ -15,16 +15,16 @@ import (
 // one, away from what x tried already. An endpoint that drains keeps its sessions for as
 // long as it answers, and gets no new one.
 func (p *Pool) pickSticky(v *view, x *exchange.Exchange) *Endpoint {
-	a := &x.Affinity
+	a, s := &x.Affinity, search{v: v, x: x}.begin()
 	if a.Key != "" {
-		if e := v.find(a.Key); e != nil && !(v.drains(e) && tried(x, e)) {
+		if e := v.find(a.Key); e != nil && !(v.drains(e) && tried(x, e)) && !s.shuns(e) {
 			a.Picked, a.Fresh = a.Key, false
 			return e
 		}
 	}
 	a.Fresh = true
 	if v.digests != nil {
-		e := p.next(search{v: v, x: x}.begin())
+		e := p.next(s)
 		a.Picked = e.digest
 		return e
 	}
@@ -32,13 +32,13 @@ func (p *Pool) pickSticky(v *view, x *exchange.Exchange) *Endpoint {
 	var e *Endpoint
 	for range attempts {
 		b := appendKey(x.Bytes())
-		if e = v.at(hashBytes(b)); !tried(x, e) && !v.drains(e) {
+		if e = v.at(hashBytes(b)); !tried(x, e) && s.takes(e) && !v.drains(e) {
 			a.Picked = x.Text(b)
 			return e
 		}
 		a.Picked = ""
 	}
-	return p.keyFor(v, x, e)
+	return p.keyFor(s, e)
 }
 
 // drains reports whether e is about to end.
@@ -48,12 +48,11 @@ func (v *view) drains(e *Endpoint) bool {
 
 // keyFor answers when every new key led to an endpoint that was tried already, last:
 // an untried one when there is any, although no key leads to it.
-func (p *Pool) keyFor(v *view, x *exchange.Exchange, last *Endpoint) *Endpoint {
-	if e := p.next(search{v: v, x: x}.begin()); !tried(x, e) {
-		x.Affinity.Fresh = false
+func (p *Pool) keyFor(s search, last *Endpoint) *Endpoint {
+	s.x.Affinity.Fresh = false
+	if e := p.next(s); !tried(s.x, e) {
 		return e
 	}
-	x.Affinity.Fresh = false
 	return last
 }
 
