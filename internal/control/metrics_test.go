@@ -103,6 +103,14 @@ spec:
   tls: [{hosts: [orphan.test], secretName: pair}]
   rules: [{host: orphan.test, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: nobody, port: {number: 80}}}}]}}]
 `)
+	writeFile(t, dir+"/guarded.yaml", serviceAt("guarded", o.addr.String())+`
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: guarded, namespace: default, annotations: {kubernetes.io/ingress.class: nginx, pierhead.dev/eject-after: "5", pierhead.dev/health-check-path: /}}
+spec:
+  rules: [{host: guarded.test, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: guarded, port: {number: 80}}}}]}}]
+`)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
