@@ -9,13 +9,14 @@ var hostChar, literalChar = func() (host, literal [256]bool) {
 	for c := range host {
 		b := byte(c)
 		literal[c] = 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || strings.IndexByte("-:.%", b) >= 0
-		host[c] = literal[c] && b != ':' || strings.IndexByte("._~%!$&'()*+;=", b) >= 0
+		host[c] = literal[c] && b != ':' && b != '%' || strings.IndexByte("._~!$&'()*+;=", b) >= 0
 	}
 	return host, literal
 }()
 
 // ValidHost reports whether h is a host with an optional port (RFC 3986, sections
-// 3.2.2 and 3.2.3), without user information. All versions of HTTP ask it, so that
+// 3.2.2 and 3.2.3), without user information and without octets in percent-encoding, which
+// one server would decode and another one not. All versions of HTTP ask it, so that
 // none takes a host that another refuses.
 func ValidHost(h string) bool {
 	i := 0
