@@ -3,6 +3,7 @@ package http2
 import (
 	"encoding/binary"
 
+	"github.com/pierhead/pierhead/internal/message"
 	"golang.org/x/net/http2/hpack"
 )
 
@@ -111,12 +112,12 @@ func (c *ServerConn) fieldBlock(b *block, p []byte) error {
 // trailers takes the trailer section of a request.
 func (c *ServerConn) trailers(s *stream, b *block, p []byte) error {
 	h := &c.head
-	h.begin(c.cfg.limits(), s, true)
+	h.Begin(c.cfg.limits(), &s.req, &s.cookie, true)
 	if err := c.decode(h, p); err != nil {
 		return err
 	}
-	bad, fault := h.bad != "" || b.self || b.flags&flagEndStream == 0, h.fault
-	*h = head{}
+	bad, fault := h.Bad != "" || b.self || b.flags&flagEndStream == 0, h.Fault
+	*h = RequestHead{}
 	switch {
 	case bad:
 		return c.offend(s, CodeProtocol)
@@ -143,14 +144,15 @@ func (c *ServerConn) openStream(b *block, p []byte) error {
 	}
 	s := newStream(c, b.id)
 	h := &c.head
-	h.begin(c.cfg.limits(), s, false)
+	h.Begin(c.cfg.limits(), &s.req, &s.cookie, false)
 	if err := c.decode(h, p); err != nil {
 		s.free()
 		return err
 	}
-	h.finish(b.flags&flagEndStream != 0, c.cfg.Scheme)
-	bad, fault := h.bad != "" || b.self, h.fault
-	*h = head{}
+	h.Finish(s.bodyOf(b), c.cfg.Scheme)
+	s.expect, s.toCome = h.Expect, s.req.Length
+	bad, fault := h.Bad != "" || b.self, h.Fault
+	*h = RequestHead{}
 	if bad {
 		s.free()
 		c.noteReset(b.id)
@@ -166,8 +168,17 @@ func (c *ServerConn) openStream(b *block, p []byte) error {
 	return nil
 }
 
+// bodyOf returns the body of the request that b opens, or nil.
+func (s *stream) bodyOf(b *block) message.Body {
+	if b.flags&flagEndStream != 0 {
+		s.remoteDone = true
+		return nil
+	}
+	return (*requestBody)(s)
+}
+
 // decode gives the fields of a block to h, or to nobody.
-func (c *ServerConn) decode(h *head, p []byte) error {
+func (c *ServerConn) decode(h *RequestHead, p []byte) error {
 	c.dec.SetEmitEnabled(h != nil)
 	_, err := c.dec.Write(p)
 	if err == nil {

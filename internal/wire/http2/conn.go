@@ -23,18 +23,18 @@ type ServerConn struct {
 
 	// Reading.
 	dec      *hpack.Decoder
-	keep     []byte    // an incomplete frame, between two reads
-	data     dataFrame // the DATA frame whose payload is arriving
-	block    block     // the field block that is arriving in several frames
-	head     head      // the head that is being decoded
-	begun    time.Time // when what is incomplete began to arrive
-	idle     time.Time // when the last stream ended
-	greeted  bool      // the preface was there
-	settled  bool      // the client's first SETTINGS was there
-	parked   bool      // OnReadable is set
-	bulk     bool      // the last read filled its buffer: take a larger one
-	crowded  waiter    // the reader, waiting for the queue to get shorter
-	discards int       // bytes thrown away while closing
+	keep     []byte      // an incomplete frame, between two reads
+	data     dataFrame   // the DATA frame whose payload is arriving
+	block    block       // the field block that is arriving in several frames
+	head     RequestHead // the head that is being decoded
+	begun    time.Time   // when what is incomplete began to arrive
+	idle     time.Time   // when the last stream ended
+	greeted  bool        // the preface was there
+	settled  bool        // the client's first SETTINGS was there
+	parked   bool        // OnReadable is set
+	bulk     bool        // the last read filled its buffer: take a larger one
+	crowded  waiter      // the reader, waiting for the queue to get shorter
+	discards int         // bytes thrown away while closing
 
 	// Streams.
 	streams  table

@@ -108,12 +108,12 @@ func FuzzHead(f *testing.F) {
 		lim.Underscores, lim.InvalidNames = true, true
 		c.dec = hpack.NewDecoder(4096, c.field)
 		s := &stream{c: c}
-		c.head.begin(&lim, s, false)
+		c.head.Begin(&lim, &s.req, &s.cookie, false)
 		if c.decode(&c.head, p) != nil {
 			return
 		}
-		c.head.finish(false, "")
-		if c.head.bad != "" || c.head.fault != NoFault {
+		c.head.Finish((*requestBody)(s), "")
+		if c.head.Bad != "" || c.head.Fault != NoFault {
 			return
 		}
 		r := &s.req

@@ -7,18 +7,22 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// head is a head or trailer section while it is decoded. Its strings are those that
-// hpack made, or has in its tables: they are never changed, so that a request may
+// RequestHead is the head or the trailer section of a request while it is decoded.
+// HTTP/3 has the same rules for it and uses it, too. Its strings are those that the
+// decoder made, or has in its tables: they are never changed, so that a request may
 // point to them, and many requests may share one.
-type head struct {
-	s       *stream
+type RequestHead struct {
+	Bad    string // how it breaks the protocol; "" when it does not
+	Fault  Fault  // why the request is answered by Refuse
+	Expect bool   // the client waits for a 100
+
+	req     *message.Request
+	crumbed *[]byte // the memory of a Cookie field that came in crumbs
 	lim     *Limits
 	trailer bool
-	bad     string // how it breaks the protocol; "" when it does not
-	fault   Fault  // why the request is answered by Refuse
-	size    int    // as in SETTINGS_MAX_HEADER_LIST_SIZE
-	seen    uint8  // pseudo-header fields
-	regular bool   // another field was seen
+	size    int   // as in SETTINGS_MAX_HEADER_LIST_SIZE
+	seen    uint8 // pseudo-header fields
+	regular bool  // another field was seen
 
 	scheme, path, authority, host string
 
@@ -35,43 +39,54 @@ const (
 	sawAuthority
 )
 
-func (h *head) begin(lim *Limits, s *stream, trailer bool) {
-	*h = head{s: s, lim: lim, trailer: trailer, length: message.Unknown}
+// Begin prepares h for the head of a request, or for its trailer section. Cookie is
+// memory that the request may point to.
+func (h *RequestHead) Begin(lim *Limits, req *message.Request, cookie *[]byte, trailer bool) {
+	*h = RequestHead{req: req, crumbed: cookie, lim: lim, trailer: trailer, length: message.Unknown}
 }
 
 // breaks notes how the head breaks the protocol; the first reason stays.
-func (h *head) breaks(why string) {
-	if h.bad == "" {
-		h.bad = why
+func (h *RequestHead) breaks(why string) {
+	if h.Bad == "" {
+		h.Bad = why
 	}
 }
 
-func (h *head) refuse(f Fault) {
-	if h.fault == NoFault {
-		h.fault = f
+// Refuse notes why the request is answered without reaching the Handler; the first
+// reason stays.
+func (h *RequestHead) Refuse(f Fault) {
+	if h.Fault == NoFault {
+		h.Fault = f
 	}
 }
 
 // field is what hpack calls for each field.
 func (c *ServerConn) field(f hpack.HeaderField) {
-	h := &c.head
-	h.size += len(f.Name) + len(f.Value) + 32
-	switch {
-	case h.size > or(h.lim.MaxHeaderList, DefaultLimits.MaxHeaderList):
-		h.refuse(HeadTooLarge)
+	if !c.head.Field(f.Name, f.Value) {
 		c.dec.SetEmitEnabled(false)
-	case f.Name == "":
-		h.breaks("a field has no name")
-	case f.Name[0] == ':':
-		h.pseudo(f.Name, f.Value)
-	default:
-		h.regular = true
-		h.plain(f.Name, f.Value)
 	}
 }
 
+// Field takes a field; false: the head is too large, and no more of it is wanted.
+func (h *RequestHead) Field(name, value string) bool {
+	h.size += len(name) + len(value) + 32
+	switch {
+	case h.size > or(h.lim.MaxHeaderList, DefaultLimits.MaxHeaderList):
+		h.Refuse(HeadTooLarge)
+		return false
+	case name == "":
+		h.breaks("a field has no name")
+	case name[0] == ':':
+		h.pseudo(name, value)
+	default:
+		h.regular = true
+		h.plain(name, value)
+	}
+	return true
+}
+
 // pseudo takes a pseudo-header field (RFC 9113, section 8.3).
-func (h *head) pseudo(name, value string) {
+func (h *RequestHead) pseudo(name, value string) {
 	if h.trailer || h.regular {
 		h.breaks("a pseudo-header field stands in the wrong place")
 		return
@@ -79,13 +94,13 @@ func (h *head) pseudo(name, value string) {
 	saw := uint8(0)
 	switch name {
 	case ":method":
-		saw, h.s.req.Method = sawMethod, value
+		saw, h.req.Method = sawMethod, value
 	case ":scheme":
 		saw, h.scheme = sawScheme, value
 	case ":path":
 		saw, h.path = sawPath, value
 		if len(value) > or(h.lim.MaxField, DefaultLimits.MaxField) {
-			h.refuse(PathTooLong)
+			h.Refuse(PathTooLong)
 		}
 	case ":authority":
 		saw, h.authority = sawAuthority, value
@@ -100,7 +115,7 @@ func (h *head) pseudo(name, value string) {
 }
 
 // plain takes any other field.
-func (h *head) plain(name, value string) {
+func (h *RequestHead) plain(name, value string) {
 	class := classify(name)
 	switch {
 	case class == 0:
@@ -110,7 +125,7 @@ func (h *head) plain(name, value string) {
 		h.breaks("a field value is not valid")
 		return
 	case len(name)+len(value) > or(h.lim.MaxField, DefaultLimits.MaxField):
-		h.refuse(FieldTooLong)
+		h.Refuse(FieldTooLong)
 		return
 	case class&classUnderscore != 0 && !h.lim.Underscores, class&classOdd != 0 && !h.lim.InvalidNames:
 		return
@@ -143,15 +158,15 @@ func (h *head) plain(name, value string) {
 	case message.Cookie:
 		h.crumb(value)
 	case message.Expect:
-		h.s.expect = h.s.expect || strings.EqualFold(value, "100-continue")
+		h.Expect = h.Expect || strings.EqualFold(value, "100-continue")
 	default:
-		h.s.req.Header.Append(known, name, value)
+		h.req.Header.Append(known, name, value)
 	}
 }
 
 // addTrailer adds a field of the trailer section, unless it is one that must not
 // stand there (RFC 9110, section 6.5.1).
-func (h *head) addTrailer(known message.Known, name, value string) {
+func (h *RequestHead) addTrailer(known message.Known, name, value string) {
 	switch known {
 	case message.Host, message.ContentLength, message.TE, message.Trailer, message.Expect, message.Range,
 		message.Authorization, message.ProxyAuthorization, message.Cookie, message.SetCookie, message.CacheControl,
@@ -159,47 +174,44 @@ func (h *head) addTrailer(known message.Known, name, value string) {
 		message.XForwardedPort, message.XForwardedProto, message.XRealIP:
 		return
 	}
-	h.s.req.Trailer.Append(known, name, value)
+	h.req.Trailer.Append(known, name, value)
 }
 
 // crumb takes a Cookie field: several are one that was cut (RFC 9113, section 8.2.3).
-func (h *head) crumb(value string) {
-	s := h.s
+func (h *RequestHead) crumb(value string) {
 	switch h.crumbs++; h.crumbs {
 	case 1:
 		h.cookie = value
 		return
 	case 2:
-		s.cookie = append(s.cookie[:0], h.cookie...)
+		*h.crumbed = append((*h.crumbed)[:0], h.cookie...)
 	}
-	s.cookie = append(s.cookie, "; "...)
-	s.cookie = append(s.cookie, value...)
+	*h.crumbed = append(*h.crumbed, "; "...)
+	*h.crumbed = append(*h.crumbed, value...)
 }
 
-// finish completes a request from what was decoded and looks at it as a whole.
-func (h *head) finish(end bool, scheme string) {
-	s := h.s
-	r := &s.req
+// Finish completes a request from what was decoded and looks at it as a whole. Body
+// is nil when the head is all of it. Scheme is how it has arrived, "" when :scheme is
+// taken for true.
+func (h *RequestHead) Finish(body message.Body, scheme string) {
+	r := h.req
 	switch h.crumbs {
 	case 0:
 	case 1:
 		r.Header.AddKnown(message.Cookie, h.cookie)
 	default:
-		r.Header.AddKnown(message.Cookie, message.String(s.cookie))
+		r.Header.AddKnown(message.Cookie, message.String(*h.crumbed))
 	}
 	r.Version = message.HTTP2
 	r.Target = h.path
-	r.Length = h.length
-	s.toCome = h.length
-	if end {
+	r.Length, r.Body = h.length, body
+	if body == nil {
 		if h.length > 0 {
 			h.breaks("Content-Length announces a body that is not there")
 		}
-		r.Length, s.toCome, s.remoteDone = 0, 0, true
-	} else {
-		r.Body = (*requestBody)(s)
+		r.Length = 0
 	}
-	if h.fault == HeadTooLarge {
+	if h.Fault == HeadTooLarge {
 		h.incomplete(scheme)
 		return // what is missing may have been cut off
 	}
@@ -209,8 +221,8 @@ func (h *head) finish(end bool, scheme string) {
 }
 
 // incomplete fills in a request whose head was not read to the end.
-func (h *head) incomplete(scheme string) {
-	r := &h.s.req
+func (h *RequestHead) incomplete(scheme string) {
+	r := h.req
 	if r.Scheme = scheme; scheme == "" {
 		r.Scheme = "http"
 	}
@@ -225,36 +237,36 @@ func (h *head) incomplete(scheme string) {
 	}
 }
 
-func (h *head) finishTarget() {
-	r := &h.s.req
+func (h *RequestHead) finishTarget() {
+	r := h.req
 	if h.seen&sawMethod == 0 {
 		h.breaks(":method is missing")
 		return
 	}
 	if !isMethod(r.Method) {
-		h.refuse(BadMethod)
+		h.Refuse(BadMethod)
 		return
 	}
 	if r.Method == "CONNECT" {
 		if h.seen&(sawScheme|sawPath) != 0 || h.seen&sawAuthority == 0 {
 			h.breaks("CONNECT has other pseudo-header fields than :method and :authority")
 		}
-		h.refuse(MethodConnect)
+		h.Refuse(MethodConnect)
 		return
 	}
 	switch {
 	case h.path == "":
 		h.breaks(":path is missing or empty")
 	case r.Method == "TRACE":
-		h.refuse(MethodTrace)
+		h.Refuse(MethodTrace)
 	case r.Method == "OPTIONS" && h.path == "*":
 	case !validPath(h.path):
-		h.refuse(BadPath)
+		h.Refuse(BadPath)
 	}
 }
 
-func (h *head) finishHost() {
-	r := &h.s.req
+func (h *RequestHead) finishHost() {
+	r := h.req
 	r.Host = h.authority
 	switch {
 	case h.hosts > 1:
@@ -266,16 +278,16 @@ func (h *head) finishHost() {
 	}
 	switch {
 	case r.Host == "":
-		h.refuse(NoHost)
+		h.Refuse(NoHost)
 	case !message.ValidHost(r.Host):
-		h.refuse(BadHost)
+		h.Refuse(BadHost)
 	}
 }
 
 // finishScheme decides on the scheme: how requests arrive here is known better by
 // the listener than by the client.
-func (h *head) finishScheme(scheme string) {
-	r := &h.s.req
+func (h *RequestHead) finishScheme(scheme string) {
+	r := h.req
 	r.Scheme = scheme
 	switch {
 	case r.Method == "CONNECT":
@@ -286,7 +298,7 @@ func (h *head) finishScheme(scheme string) {
 	case strings.EqualFold(h.scheme, "http"):
 		h.scheme = "http"
 	default:
-		h.refuse(BadScheme)
+		h.Refuse(BadScheme)
 		h.scheme = "http"
 	}
 	if scheme == "" {
