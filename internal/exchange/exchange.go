@@ -64,6 +64,7 @@ type Conn struct {
 	Requests    int64  // requests so far, this one included
 	UseProxy    bool   // the listener expects the PROXY protocol
 	ListenerTLS bool
+	AltSvc      string // Alt-Svc of the answers: where else the client may ask; "": nowhere
 }
 
 // Route is what the exchange needs of the route that took it.

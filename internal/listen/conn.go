@@ -40,7 +40,7 @@ func (sk *socket) accept(raw *loop.Conn) {
 		Peer: raw.RemoteAddr(), Client: raw.RemoteAddr(), Local: raw.LocalAddr(),
 		ServerPort: o.port, Serial: serials.Add(1), UseProxy: o.ProxyProtocol, ListenerTLS: o.TLS,
 	}
-	sk.enter(k)
+	k.draining = sk.enter(k, raw.Loop())
 	served := false
 	defer func() {
 		if !served { // an error, or a panic
@@ -95,6 +95,7 @@ func (k *conn) handshake(o *options, s loop.Stream) loop.Stream {
 	k.bound(0)
 	state := t.State()
 	k.facts.TLS = &state
+	k.facts.AltSvc = k.socket.altSvc(o)
 	return t
 }
 
@@ -174,10 +175,14 @@ func (k *conn) refuse(r *http1.Refusal, out *message.Response) []byte {
 
 // refuseHTTP2 answers a request that HTTP/2 refuses.
 func (k *conn) refuseHTTP2(in *message.Request, w message.Writer, f http2.Fault) {
-	k.facts.Requests++
-	l := k.raw.Loop()
+	refuseStream(k.service(), k.raw.Loop(), &k.facts, in, w, f)
+}
+
+// refuseStream answers a request that HTTP/2 or HTTP/3 refuses.
+func refuseStream(s Service, l *loop.Loop, c *exchange.Conn, in *message.Request, w message.Writer, f http2.Fault) {
+	c.Requests++
 	out := &message.Response{Status: f.Status()}
-	page := k.service().Refuse(l, &k.facts, in, out, l.Now())
+	page := s.Refuse(l, c, in, out, l.Now())
 	out.Length = int64(len(page))
 	if w.WriteHead(out) == nil {
 		if _, err := w.Write(page); err == nil {
@@ -187,6 +192,8 @@ func (k *conn) refuseHTTP2(in *message.Request, w message.Writer, f http2.Fault)
 }
 
 func (k *conn) service() Service { return k.socket.options.Load().Service }
+
+func (k *conn) of() *socket { return k.socket }
 
 // drain ends the connection as soon as no request is in it.
 func (k *conn) drain() {
@@ -203,5 +210,5 @@ func (k *conn) close() {
 	}
 	k.over = true
 	k.raw.Close()
-	k.socket.leave(k)
+	k.socket.leave(k, k.raw.Loop())
 }

@@ -22,7 +22,7 @@ func (k *conn) handOn(o *options) bool {
 		return k.over
 	}
 	k.over = true
-	k.socket.leave(k)
+	k.socket.leave(k, k.raw.Loop())
 	take(k.raw, k.facts.Client)
 	return true
 }

@@ -63,6 +63,7 @@ type Set struct {
 	mu       sync.Mutex
 	sockets  map[string]*socket
 	failed   map[string]failed
+	quics    map[*quicSocket]struct{} // those that are retiring, too
 	retry    *time.Timer
 	stopped  bool          // nothing is opened any more
 	draining atomic.Bool   // and no connection comes any more
@@ -75,9 +76,16 @@ type failed struct {
 	err  error
 }
 
+// member is a connection of the set. Only code of its loop touches it.
+type member interface {
+	of() *socket
+	drain() // end it as soon as no request is in it
+	close() // end it and everything that goes on in it
+}
+
 // loopConns is the connections of one loop. Only that loop touches them.
 type loopConns struct {
-	open map[*conn]struct{}
+	open map[member]struct{}
 	_    [56]byte
 }
 
@@ -85,10 +93,10 @@ type loopConns struct {
 func New(e *loop.Engine) *Set {
 	s := &Set{
 		engine: e, loops: make([]loopConns, len(e.Loops())),
-		sockets: map[string]*socket{}, failed: map[string]failed{}, empty: make(chan struct{}),
+		sockets: map[string]*socket{}, failed: map[string]failed{}, quics: map[*quicSocket]struct{}{}, empty: make(chan struct{}),
 	}
 	for i := range s.loops {
-		s.loops[i].open = map[*conn]struct{}{}
+		s.loops[i].open = map[member]struct{}{}
 	}
 	return s
 }
@@ -126,6 +134,7 @@ func (s *Set) open(d Listener) {
 	old := s.sockets[d.Name]
 	if old != nil && old.options.Load().Bind == d.Bind {
 		old.options.Store(o)
+		s.openUDP(old, d)
 		return
 	}
 	k := newSocket(s, o)
@@ -136,6 +145,7 @@ func (s *Set) open(d Listener) {
 	}
 	k.listener = l
 	s.sockets[d.Name] = k
+	s.openUDP(k, d)
 	if old != nil {
 		old.close()
 	}
@@ -192,7 +202,7 @@ func (s *Set) Addr(name string) (netip.AddrPort, bool) {
 // that the system had accepted for us are served before. When ctx is done, or the
 // longest DrainTimeout of the listeners has passed, it closes what is left and returns
 // the context's error.
-func (s *Set) Drain(ctx context.Context) error {
+func (s *Set) Drain(ctx context.Context) (err error) {
 	longest := s.stopAccepting()
 	s.draining.Store(true)
 	if longest > 0 {
@@ -200,17 +210,18 @@ func (s *Set) Drain(ctx context.Context) error {
 		ctx, cancel = context.WithTimeout(ctx, longest)
 		defer cancel()
 	}
-	s.each((*conn).drain)
+	s.each(member.drain)
 	if s.counts.active.Load() == 0 {
 		s.isEmpty()
 	}
 	select {
 	case <-s.empty:
-		return nil
 	case <-ctx.Done():
-		s.each((*conn).close)
-		return ctx.Err()
+		s.each(member.close)
+		err = ctx.Err()
 	}
+	s.shutUDP()
+	return err
 }
 
 // stopAccepting closes the listeners and returns the longest time that their connections
@@ -223,6 +234,9 @@ func (s *Set) stopAccepting() (longest time.Duration) {
 		longest = max(longest, k.options.Load().Settings.DrainTimeout)
 		k.closed.Store(true)
 		k.listener.Close()
+		if q := k.quic.Load(); q != nil {
+			q.refuse()
+		}
 	}
 	clear(s.sockets)
 	clear(s.failed)
@@ -236,7 +250,7 @@ func (s *Set) stopAccepting() (longest time.Duration) {
 func (s *Set) isEmpty() { s.once.Do(func() { close(s.empty) }) }
 
 // each has f called for every connection, on its loop.
-func (s *Set) each(f func(*conn)) {
+func (s *Set) each(f func(member)) {
 	for i, l := range s.engine.Loops() {
 		l.Post(func() {
 			for k := range s.loops[i].open {

@@ -19,16 +19,18 @@ type socket struct {
 	options  atomic.Pointer[options]
 	http1    func() *http1.Limits
 	http2    func() *http2.Limits
+	quic     atomic.Pointer[quicSocket] // nil: no HTTP/3
 }
 
 // options is what may change about an open listener. They do not change themselves:
 // others take their place.
 type options struct {
 	Listener
-	port  string        // Port, as text
-	tls   []*tls.Config // by loop; nil without TLS
-	http1 http1.Limits
-	http2 http2.Limits
+	port        string        // Port, as text
+	alternative string        // Alt-Svc of HTTP/3
+	tls         []*tls.Config // by loop; nil without TLS
+	http1       http1.Limits
+	http2       http2.Limits
 }
 
 func newSocket(s *Set, o *options) *socket {
@@ -41,7 +43,7 @@ func newSocket(s *Set, o *options) *socket {
 
 func newOptions(d Listener, loops []*loop.Loop) *options {
 	set := d.Settings
-	o := &options{Listener: d, port: strconv.Itoa(int(d.Port))}
+	o := &options{Listener: d, port: strconv.Itoa(int(d.Port)), alternative: alternative(d.Port)}
 	o.http1 = http1.Limits{
 		MaxLine: set.MaxLine, MaxHead: set.MaxHead,
 		HeaderTimeout: set.HeaderTimeout, BodyTimeout: set.BodyTimeout,
@@ -73,20 +75,21 @@ func (o *options) trusted(a netip.Addr) bool {
 	return false
 }
 
-// enter adds a connection to those of its loop. One that comes when its socket is
-// closed already, out of the system's queue, gets one answer.
-func (k *socket) enter(c *conn) {
+// enter adds a connection to those of its loop, and reports whether it is to end. One
+// that comes when its socket is closed already, out of the system's queue, gets one
+// answer.
+func (k *socket) enter(c member, l *loop.Loop) (draining bool) {
 	s := k.set
 	s.counts.accepted.Add(1)
-	c.draining = k.closed.Load()
 	s.counts.active.Add(1)
-	s.loops[c.raw.Loop().Index()].open[c] = struct{}{}
+	s.loops[l.Index()].open[c] = struct{}{}
+	return k.closed.Load()
 }
 
 // leave removes a connection that is over.
-func (k *socket) leave(c *conn) {
+func (k *socket) leave(c member, l *loop.Loop) {
 	s := k.set
-	delete(s.loops[c.raw.Loop().Index()].open, c)
+	delete(s.loops[l.Index()].open, c)
 	if s.counts.active.Add(-1) == 0 && s.draining.Load() {
 		s.isEmpty()
 	}
@@ -96,8 +99,9 @@ func (k *socket) leave(c *conn) {
 func (k *socket) close() {
 	k.closed.Store(true)
 	k.listener.Close()
-	k.set.each(func(c *conn) {
-		if c.socket == k {
+	k.closeUDP()
+	k.set.each(func(c member) {
+		if c.of() == k {
 			c.drain()
 		}
 	})

@@ -87,6 +87,10 @@ func (e *Engine) Kind() Kind { return e.kind }
 // Loops returns the loops, in the order of their Index.
 func (e *Engine) Loops() []*Loop { return e.loops }
 
+// Context ends when the engine is closed, before anything waits for that: what code
+// that runs by Await may block on must end with it.
+func (e *Engine) Context() context.Context { return e.ctx }
+
 // Next returns the loops in turn: where work of no particular loop goes.
 func (e *Engine) Next() *Loop {
 	return e.loops[int((e.turn.Add(1)-1)%uint32(len(e.loops)))]

@@ -86,7 +86,9 @@ type Settings struct {
 	CipherSuites       []uint16       // of TLS 1.2; empty: Go's choice
 	SessionTickets     bool           // TLS sessions may be resumed
 	HTTP2              bool           // offered by ALPN
-	MaxStreams         uint32         // per HTTP/2 connection
+	HTTP3              bool           // served on the UDP port of the same number, and told of by Alt-Svc
+	EarlyData          bool           // HTTP/3 takes safe requests before the handshake is over
+	MaxStreams         uint32         // per HTTP/2 or HTTP/3 connection
 	KeepAlive          time.Duration  // idle time of a client connection; 0 closes after each request
 	KeepAliveRequests  int            // requests per client connection
 	HeaderTimeout      time.Duration  // to receive a head

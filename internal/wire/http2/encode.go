@@ -140,11 +140,12 @@ func (c *ServerConn) fields(h *message.Header) error {
 		} else {
 			c.out = append(c.out, first)
 			c.out = appendInt(c.out, len(f.Name))
-			if !c.lowerName(f.Name) {
+			var ok bool
+			if c.out, ok = AppendLower(c.out, f.Name); !ok {
 				return fmt.Errorf("field name %q: must be a token", f.Name)
 			}
 		}
-		if !sendable(f.Value) {
+		if !Sendable(f.Value) {
 			return fmt.Errorf("value of field %q: must not have control characters", f.Name)
 		}
 		c.out = appendInt(c.out, len(f.Value))
@@ -153,21 +154,21 @@ func (c *ServerConn) fields(h *message.Header) error {
 	return nil
 }
 
-// lowerName appends a name in lower case; it reports whether it is one.
-func (c *ServerConn) lowerName(name string) bool {
+// AppendLower appends the name of a field in lower case, and reports whether it is one.
+func AppendLower(b []byte, name string) ([]byte, bool) {
 	for i := 0; i < len(name); i++ {
-		b := lower[name[i]]
-		if b == 0 {
-			return false
+		x := lower[name[i]]
+		if x == 0 {
+			return b, false
 		}
-		c.out = append(c.out, b)
+		b = append(b, x)
 	}
-	return name != ""
+	return b, name != ""
 }
 
-// sendable reports whether v can be sent as a value: what would make a client call
+// Sendable reports whether v can be sent as a value: what would make a client call
 // the whole answer malformed.
-func sendable(v string) bool {
+func Sendable(v string) bool {
 	for i := 0; i < len(v); i++ {
 		if c := v[i]; c == 0 || c == '\r' || c == '\n' {
 			return false

@@ -18,6 +18,7 @@ const (
 	BadMethod
 	MethodConnect
 	MethodTrace
+	TooEarly // HTTP/3 only: a request in early data that may change something (RFC 8470)
 	numFaults
 )
 
@@ -36,6 +37,7 @@ var faults = [numFaults]struct {
 	BadMethod:     {400, ":method is not of the letters A to Z, \"_\" and \"-\""},
 	MethodConnect: {405, "CONNECT is not served"},
 	MethodTrace:   {405, "TRACE is not served"},
+	TooEarly:      {425, "request came in early data and may change something"},
 }
 
 // Status returns the status that answers a request with the fault.
