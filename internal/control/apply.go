@@ -24,6 +24,7 @@ import (
 type findings struct {
 	problems []model.Problem
 	listen   map[string]string // why a listener or balanced port is not open, by its name
+	again    bool              // something else could not be opened that nobody waits for
 }
 
 func (f *findings) problem(o model.Origin, field, value, reason, remedy string) {
@@ -66,7 +67,7 @@ func (r *running) apply(p *Plan) *findings {
 	r.forget(p)
 	found.problems = model.SortProblems(found.problems)
 	r.plan, r.found, r.allocations = p, found, p.Allocations
-	r.failing = len(found.listen) > 0
+	r.failing = len(found.listen) > 0 || found.again
 	return found
 }
 
@@ -198,6 +199,14 @@ func (r *running) listen(p *Plan, found *findings) {
 				Name: name, Bind: r.bind(c, l, behind[c.Name]), Port: l.Port, TLS: l.TLS, ProxyProtocol: l.ProxyProtocol,
 				Settings: &c.Settings, Certificates: certs, Service: r.servers[c.Name],
 			}
+			d.NoUDP = behind[c.Name]
+			if l.TLS && c.Settings.HTTP3 && d.NoUDP {
+				found.problems = append(found.problems, model.Problem{
+					Origin: c.Origin, Field: "use-http3", Value: "true", Severity: model.Warning,
+					Reason: "HTTP/3 is not served: a load balancer of this process is in front of the controller, and takes TCP only",
+					Remedy: "remove use-http3, or the Service of type LoadBalancer",
+				})
+			}
 			if l.TLS {
 				d.Passthrough = r.passthrough(c, l, found)
 			}
@@ -211,9 +220,24 @@ func (r *running) listen(p *Plan, found *findings) {
 		}
 	}
 	for _, f := range r.listeners.Apply(desired) {
+		if f.UDP {
+			found.noHTTP3(origins[strings.TrimSuffix(f.Name, " (UDP)")], f)
+			continue
+		}
 		found.listen[f.Name] = f.Err.Error()
 		found.problem(origins[f.Name], "listen", f.Bind.String(), f.Err.Error(), "free the port, or choose another one; it is tried again by itself")
 	}
+}
+
+// noHTTP3 tells of a listener whose UDP port is not open. Nobody waits for that: clients
+// use TCP, and where one process takes another's place its port is free only when all
+// connections of the one before have ended.
+func (f *findings) noHTTP3(o model.Origin, fail listen.Failure) {
+	f.again = true
+	f.problems = append(f.problems, model.Problem{
+		Origin: o, Field: "use-http3", Value: fail.Bind.String(), Severity: model.Warning,
+		Reason: "HTTP/3 is not served: UDP port: " + fail.Err.Error(), Remedy: "free the port; it is tried again by itself",
+	})
 }
 
 // balance opens and closes the load balancers' ports.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,7 +27,7 @@ import (
 )
 
 // TestConversations plays the scripts of testdata/conversations against a running
-// process, over HTTP/1.1, TLS and HTTP/2, on event loops and on goroutines.
+// process, over HTTP/1.1, TLS, HTTP/2 and HTTP/3, on event loops and on goroutines.
 //
 // A script is a txtar archive. Its comment says what it shows. Files that end in .yaml
 // are the manifests; {{IP}} and {{PORT}} in them stand for an origin that answers 200
@@ -37,7 +36,7 @@ import (
 // follow in pairs:
 //
 //	-- request --
-//	over: http           only over these; default: http https h2
+//	over: http           only over these; default: http https h2 h3
 //	times: 6             sent so often, one after the other; each gets the reply
 //	GET /path?query
 //	Host: shop.example.com
@@ -85,11 +84,15 @@ func play(t *testing.T, script string, kind loop.Kind) {
 		t.Fatal(err)
 	}
 	origin := newOrigin(t)
-	dir := t.TempDir()
+	dir, configured := t.TempDir(), false
 	for _, f := range ar.Files {
 		if strings.HasSuffix(f.Name, ".yaml") {
-			writeFile(t, filepath.Join(dir, f.Name), origin.fill(string(f.Data)))
+			writeFile(t, filepath.Join(dir, f.Name), withHTTP3(origin.fill(string(f.Data))))
+			configured = configured || bytes.Contains(f.Data, []byte("kind: ConfigMap"))
 		}
+	}
+	if !configured {
+		writeFile(t, filepath.Join(dir, "http3.yaml"), configHTTP3)
 	}
 	c := startControl(t, dir, kind)
 	cookies, before := map[string]string{}, map[string]http.Header{}
@@ -224,7 +227,7 @@ type scriptRequest struct {
 
 func parseRequest(t *testing.T, text string) *scriptRequest {
 	t.Helper()
-	r := &scriptRequest{over: []string{"http", "https", "h2"}, times: 1}
+	r := &scriptRequest{over: []string{"http", "https", "h2", "h3"}, times: 1}
 	head, body, _ := strings.Cut(text, "\n\n")
 	r.body = strings.TrimSuffix(body, "\n")
 	lines := strings.Split(strings.TrimSpace(head), "\n")
@@ -284,23 +287,13 @@ func (r *scriptRequest) send(t *testing.T, c *Control, over, cookie string) *scr
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "script")
 	}
-	tr := &http.Transport{
-		DisableCompression: true, ForceAttemptHTTP2: over == "h2",
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: serverName},
-		DialContext: func(ctx context.Context, n, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, n, addr)
-		},
-	}
-	if over != "h2" {
-		tr.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
-	}
-	defer tr.CloseIdleConnections()
+	tr := transport(t, over, addr, serverName)
 	resp, err := tr.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if want := map[string]int{"http": 1, "https": 1, "h2": 2}[over]; resp.ProtoMajor != want {
+	if want := map[string]int{"http": 1, "https": 1, "h2": 2, "h3": 3}[over]; resp.ProtoMajor != want {
 		t.Fatalf("answered over %s, want HTTP/%d", resp.Proto, want)
 	}
 	body, err := io.ReadAll(resp.Body)

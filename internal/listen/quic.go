@@ -181,7 +181,7 @@ func (q *quicSocket) refuse() {
 
 // wantsQUIC tells whether a listener is to have a UDP port. Behind the PROXY protocol
 // stands a load balancer that may have none, and that could not say who the client is.
-func (d *Listener) wantsQUIC() bool { return d.TLS && d.Settings.HTTP3 && !d.ProxyProtocol }
+func (d *Listener) wantsQUIC() bool { return d.TLS && d.Settings.HTTP3 && !d.ProxyProtocol && !d.NoUDP }
 
 // openUDP opens or closes the UDP port of a listener that is open.
 func (s *Set) openUDP(k *socket, d Listener) {
@@ -190,7 +190,7 @@ func (s *Set) openUDP(k *socket, d Listener) {
 	case want && q == nil:
 		q, err := k.openQUIC(netip.AddrPortFrom(d.Bind.Addr(), k.listener.Addr().Port()))
 		if err != nil {
-			s.failed[d.Name+" (UDP)"] = failed{d, err}
+			s.failed[d.Name+" (UDP)"] = failed{d, true, err}
 			return
 		}
 		s.quics[q] = struct{}{}

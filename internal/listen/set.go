@@ -25,6 +25,7 @@ type Listener struct {
 	Settings      *model.Settings
 	Certificates  *Certificates // with TLS
 	Service       Service
+	NoUDP         bool // no HTTP/3, whatever the settings say: nothing hands UDP on
 	// Passthrough is what takes TLS connections unopened, by the server name they ask
 	// for, with who the client is. All others are opened here; nil: all are.
 	Passthrough map[string]func(c *loop.Conn, client netip.AddrPort)
@@ -43,6 +44,7 @@ type Service interface {
 type Failure struct {
 	Name string
 	Bind netip.AddrPort
+	UDP  bool // the listener is open, and only HTTP/3 is not served
 	Err  error
 }
 
@@ -73,6 +75,7 @@ type Set struct {
 
 type failed struct {
 	want Listener
+	udp  bool
 	err  error
 }
 
@@ -140,7 +143,7 @@ func (s *Set) open(d Listener) {
 	k := newSocket(s, o)
 	l, err := s.engine.Listen(d.Bind, k.accept)
 	if err != nil {
-		s.failed[d.Name] = failed{d, err}
+		s.failed[d.Name] = failed{d, false, err}
 		return // an old socket on another address goes on until there is a new one
 	}
 	k.listener = l
@@ -154,7 +157,7 @@ func (s *Set) open(d Listener) {
 func (s *Set) failures() []Failure {
 	var fs []Failure
 	for name, f := range s.failed {
-		fs = append(fs, Failure{name, f.want.Bind, f.err})
+		fs = append(fs, Failure{name, f.want.Bind, f.udp, f.err})
 	}
 	slices.SortFunc(fs, func(a, b Failure) int { return cmp.Compare(a.Name, b.Name) })
 	return fs

@@ -34,7 +34,7 @@ http2-max-requests: keep-alive-requests counts for HTTP/2 too
 max-worker-open-files map-hash-bucket-size variables-hash-bucket-size variables-hash-max-size lua-shared-dicts
 server-name-hash-max-size server-name-hash-bucket-size proxy-headers-hash-max-size proxy-headers-hash-bucket-size
 ssl-dh-param: Go has no DHE ciphers
-ssl-early-data: Go has no 0-RTT
+ssl-early-data: Go has no 0-RTT over TCP; http3-early-data allows it over HTTP/3
 ssl-session-cache ssl-session-cache-size ssl-session-timeout ssl-buffer-size: Go's TLS sets these by itself
 forwarded-for-proxy-protocol-header: no helper header is needed
 opentelemetry-config: there is no file of nginx's module
