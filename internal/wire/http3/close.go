@@ -65,11 +65,12 @@ func Close(qc *quic.Conn) { qc.CloseWithError(codeNo, "") }
 
 // watchIdle sees to it that a connection without requests ends in time.
 func (c *ServerConn) watchIdle() {
-	if c.timer != nil || c.draining || c.dead {
+	d := c.idleTime()
+	if d <= 0 || c.draining || c.dead {
 		return
 	}
-	if d := c.idleTime(); d > 0 {
-		c.after(c.idle.Add(d).Sub(c.l.Now()), (*ServerConn).idleFor)
+	if until := c.idle.Add(d); c.timer == nil || until.Before(c.due) {
+		c.after(until.Sub(c.l.Now()), (*ServerConn).idleFor)
 	}
 }
 
@@ -96,6 +97,7 @@ func (c *ServerConn) idleFor() {
 // after has f called when d has passed, in place of what the timer was for.
 func (c *ServerConn) after(d time.Duration, f func(*ServerConn)) {
 	c.stopTimer()
+	c.due = c.l.Now().Add(d)
 	c.timer = c.l.AfterFunc(d, func(any) {
 		c.timer = nil
 		if !c.dead {

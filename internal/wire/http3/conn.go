@@ -2,6 +2,7 @@ package http3
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pierhead/pierhead/internal/loop"
@@ -15,6 +16,7 @@ type ServerConn struct {
 	l       *loop.Loop
 	cfg     *ServerConfig
 	control *quic.SendStream
+	failed  atomic.Bool // it is being closed from this side
 
 	mu         sync.Mutex
 	next       quic.StreamID // the lowest that was not accepted
@@ -30,6 +32,7 @@ type ServerConn struct {
 	dead     bool        // closed
 	idle     time.Time   // when the last request ended
 	timer    *loop.Timer // for what comes next: idleness, the last GOAWAY, the end
+	due      time.Time   // when it rings
 }
 
 // noStream is above every stream that a client can open.
@@ -80,7 +83,11 @@ func (c *ServerConn) busy() bool {
 }
 
 // fail ends the connection for an error that the client made. Any goroutine may call it.
+// The first reason is what the client is told.
 func (c *ServerConn) fail(code quic.ApplicationErrorCode, why string) {
+	if c.failed.Swap(true) {
+		return
+	}
 	go c.qc.CloseWithError(code, why) // waits until the client was told
 }
 

@@ -1,26 +1,18 @@
 package http3
 
 import (
-	"context"
 	"io"
-	"time"
 
 	"github.com/pierhead/pierhead/internal/message"
 	"github.com/pierhead/pierhead/internal/wire/http2"
 	"github.com/quic-go/qpack"
 )
 
-// onEnd has f called on a goroutine when ctx ends, until the returned function is.
-func onEnd(ctx context.Context, f func()) func() bool { return context.AfterFunc(ctx, f) }
-
 // maxIgnored is how many bytes of frames without a meaning one request may have.
 const maxIgnored = 16 << 10
 
 // readHead reads up to the end of the head.
 func (s *stream) readHead() error {
-	if d := s.c.cfg.limits().HeaderTimeout; d > 0 {
-		s.str.SetReadDeadline(time.Now().Add(d))
-	}
 	for {
 		kind, length, err := s.in.header()
 		switch {
@@ -77,7 +69,6 @@ func (s *stream) head(length uint64) error {
 	}
 	s.req.Version = message.HTTP3
 	s.fault, s.expect, s.toCome = h.Fault, h.Expect, s.req.Length
-	s.early()
 	return nil
 }
 

@@ -80,11 +80,11 @@ func TestMalformed(t *testing.T) {
 
 // TestRefused sends requests that are answered without reaching the handler.
 func TestRefused(t *testing.T) {
-	var refused []http2.Fault
+	refused := make(chan http2.Fault, 1)
 	s := start(t, loop.DefaultKind(), ServerConfig{
 		Handler: handlerFunc(answer),
 		Refuse: func(r *message.Request, w message.Writer, f http2.Fault) {
-			refused = append(refused, f)
+			refused <- f
 			w.WriteHead(&message.Response{Status: f.Status()})
 			w.Finish(nil)
 		},
@@ -106,12 +106,11 @@ func TestRefused(t *testing.T) {
 		"wrong scheme": {[]string{":method", "GET", ":scheme", "ftp", ":authority", "h.test", ":path", "/"}, http2.BadScheme, "400"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			refused = nil
 			c := s.dial(t)
 			str := c.stream(headers(tt.fields...))
 			c.want(str, tt.status, "")
-			if len(refused) != 1 || refused[0] != tt.fault {
-				t.Errorf("refused for %v, want %v", refused, tt.fault)
+			if f := wait(t, refused); f != tt.fault {
+				t.Errorf("refused for %v, want %v", f, tt.fault)
 			}
 			str.CancelRead(0)
 			str.CancelWrite(0)

@@ -123,8 +123,9 @@ func keyPair(t testing.TB) tls.Certificate {
 
 // client is a client that writes frames by hand.
 type client struct {
-	t  testing.TB
-	qc *quic.Conn
+	t       testing.TB
+	qc      *quic.Conn
+	control *quic.SendStream
 }
 
 // dial connects to the server and says SETTINGS, unless control is given, which is sent
@@ -138,11 +139,11 @@ func (s *server) dial(t testing.TB, control ...[]byte) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { qc.CloseWithError(codeNo, "") })
-	c := &client{t, qc}
+	c := &client{t: t, qc: qc}
 	if len(control) == 0 {
 		control = [][]byte{appendFrame(frameSettings, nil)}
 	}
-	c.uni(typeControl, bytes.Join(control, nil))
+	c.control = c.uni(typeControl, bytes.Join(control, nil))
 	return c
 }
 

@@ -1,6 +1,7 @@
 package http3
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -57,6 +58,9 @@ func newStream(c *ServerConn, str *quic.Stream) *stream {
 
 // begin reads the head, on a goroutine, and lets the Handler have the request.
 func (s *stream) begin() {
+	if d := s.c.cfg.limits().HeaderTimeout; d > 0 {
+		s.str.SetReadDeadline(s.opened.Add(d))
+	}
 	if err := s.readHead(); err != nil {
 		s.refused(err)
 		s.str.ReleaseStreamCredit()
@@ -65,6 +69,7 @@ func (s *stream) begin() {
 		}
 		return
 	}
+	s.early()
 	s.c.l.Post(s.serve)
 }
 
@@ -173,7 +178,7 @@ func (s *stream) OnGone(f func(any), arg any) {
 		s.c.l.Go(f, arg)
 		return
 	}
-	s.unwatch = onEnd(s.str.Context(), func() { s.c.l.Post(s.givenUp) })
+	s.unwatch = context.AfterFunc(s.str.Context(), func() { s.c.l.Post(s.givenUp) })
 }
 
 // givenUp tells the Handler that the client has given the request up, or is gone.
