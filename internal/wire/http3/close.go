@@ -47,6 +47,7 @@ func (c *ServerConn) sendGoAway(id quic.StreamID) {
 
 // rest is called when the last request has ended.
 func (c *ServerConn) rest() {
+	c.idle = c.l.Now()
 	switch {
 	case c.dead:
 	case c.leaving: // what was sent last is on its way: the client closes when it has it

@@ -148,7 +148,6 @@ func (s *stream) done() {
 		s.str.CancelRead(codeNo) // the rest is not wanted
 	}
 	s.str.ReleaseStreamCredit()
-	c.idle = c.l.Now()
 	if c.leave() {
 		c.rest()
 	}
