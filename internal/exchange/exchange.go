@@ -64,7 +64,7 @@ type Conn struct {
 	Requests    int64  // requests so far, this one included
 	UseProxy    bool   // the listener expects the PROXY protocol
 	ListenerTLS bool
-	AltSvc      string // Alt-Svc of the answers: where else the client may ask; "": nowhere
+	HTTP3       bool // the listener speaks HTTP/3 as well, on its UDP port
 }
 
 // Route is what the exchange needs of the route that took it.

@@ -95,7 +95,7 @@ func (k *conn) handshake(o *options, s loop.Stream) loop.Stream {
 	k.bound(0)
 	state := t.State()
 	k.facts.TLS = &state
-	k.facts.AltSvc = k.socket.altSvc(o)
+	k.facts.HTTP3 = k.socket.quic.Load() != nil
 	return t
 }
 

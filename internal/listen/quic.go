@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"strconv"
 	"sync"
 	"time"
 
@@ -269,18 +268,6 @@ func (q *quicSocket) shut() {
 	})
 	<-q.gone
 }
-
-// altSvc returns what tells the clients of a listener that it speaks HTTP/3; "" where it
-// does not.
-func (k *socket) altSvc(o *options) string {
-	if k.quic.Load() == nil {
-		return ""
-	}
-	return o.alternative
-}
-
-// alternative is the value of Alt-Svc for a listener.
-func alternative(port uint16) string { return `h3=":` + strconv.Itoa(int(port)) + `"; ma=86400` }
 
 // shutUDP closes every UDP port.
 func (s *Set) shutUDP() {

@@ -26,11 +26,10 @@ type socket struct {
 // others take their place.
 type options struct {
 	Listener
-	port        string        // Port, as text
-	alternative string        // Alt-Svc of HTTP/3
-	tls         []*tls.Config // by loop; nil without TLS
-	http1       http1.Limits
-	http2       http2.Limits
+	port  string        // Port, as text
+	tls   []*tls.Config // by loop; nil without TLS
+	http1 http1.Limits
+	http2 http2.Limits
 }
 
 func newSocket(s *Set, o *options) *socket {
@@ -43,7 +42,7 @@ func newSocket(s *Set, o *options) *socket {
 
 func newOptions(d Listener, loops []*loop.Loop) *options {
 	set := d.Settings
-	o := &options{Listener: d, port: strconv.Itoa(int(d.Port)), alternative: alternative(d.Port)}
+	o := &options{Listener: d, port: strconv.Itoa(int(d.Port))}
 	o.http1 = http1.Limits{
 		MaxLine: set.MaxLine, MaxHead: set.MaxHead,
 		HeaderTimeout: set.HeaderTimeout, BodyTimeout: set.BodyTimeout,

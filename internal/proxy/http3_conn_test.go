@@ -73,6 +73,13 @@ func TestAltSvc(t *testing.T) {
 				t.Errorf("h2 %v: clients are told %q", h2, v)
 			}
 		}
+		for host, port := range map[string]string{"h.test:8443": "8443", "[::1]": "443", "[::1]:9": "9", "h.test:": "443"} {
+			c := rawClient(t, tlsDial(t, s.Addr("https")))
+			c.send("GET / HTTP/1.1\r\nHost: %s\r\n\r\n", host)
+			if resp, _ := c.answer("GET"); resp.Header.Get("Alt-Svc") != strings.Replace(want, "443", port, 1) {
+				t.Errorf("clients of %s are told %q", host, resp.Header.Get("Alt-Svc"))
+			}
+		}
 		if v := told("https", true, "/own"); v != "clear" {
 			t.Errorf("what the endpoint says becomes %q", v)
 		}
@@ -96,6 +103,15 @@ func TestAltSvc(t *testing.T) {
 		waitFor(t, "HTTP/3 is told of again", func() bool { return told("https", true, "/") == want })
 		get(t, browser3(t, s.Addr("https")), "https://h.test/")
 	})
+}
+
+func tlsDial(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // waitFor looks again and again, as long as patience lasts.

@@ -95,10 +95,8 @@ func (t *trip) finishHead() {
 	if _, ok := resp.Header.LookupKnown(message.Server); !ok && t.serverTokens() {
 		resp.Header.AddKnown(message.Server, t.slot.server.serverField)
 	}
-	if v := t.x.Conn.AltSvc; v != "" {
-		if _, ok := resp.Header.LookupKnown(message.AltSvc); !ok {
-			resp.Header.AddKnown(message.AltSvc, v)
-		}
+	if t.x.Conn.HTTP3 {
+		t.tellHTTP3()
 	}
 }
 
