@@ -21,6 +21,7 @@ var cases = map[string]release{
 	"high-ports":      {values: with("controller.containerPort.http", 8080, "controller.containerPort.https", 8443, "controller.admissionWebhooks.port", 9443)},
 	"nodes":           {values: with("controller.publishService.enabled", false, "controller.reportNodeInternalIp", true, "controller.enableTopologyAwareRouting", true, "controller.admissionWebhooks.enabled", false)},
 	"no-status":       {values: with("controller.extraArgs", values{"update-status": "false"}, "controller.admissionWebhooks.enabled", false)},
+	"http3":           {values: with("controller.http3.enabled", true, "controller.networkPolicy.enabled", true, "controller.service.nodePorts.https", 30443)},
 	"cert-manager":    {values: with("controller.admissionWebhooks.certManager.enabled", true)},
 	"scaled":          {values: with("controller.autoscaling.enabled", true, "controller.autoscaling.minReplicas", 2, "controller.networkPolicy.enabled", true, "controller.metrics.enabled", true, "controller.metrics.serviceMonitor.enabled", true, "controller.metrics.prometheusRule.enabled", true)},
 }

@@ -76,6 +76,14 @@ ports:
     hostPort: {{ default $port (get (default dict $c.hostPort.ports) $name) }}
     {{- end }}
   {{- end }}
+  {{- if $c.http3.enabled }}
+  - name: http3
+    containerPort: {{ $c.containerPort.https }}
+    protocol: UDP
+    {{- if $c.hostPort.enabled }}
+    hostPort: {{ default $c.containerPort.https (get (default dict $c.hostPort.ports) "https") }}
+    {{- end }}
+  {{- end }}
   {{- if $c.metrics.enabled }}
   - name: {{ $c.metrics.portName }}
     containerPort: {{ include "pierhead.port" (dict "root" . "flag" "healthz-port" "value" $c.metrics.port) }}

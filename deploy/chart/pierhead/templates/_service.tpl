@@ -38,6 +38,15 @@ ports:
     {{- end }}
   {{- end }}
   {{- end }}
+  {{- if and $root.Values.controller.http3.enabled $first.enableHttps }}
+  - name: http3
+    port: {{ default $first.ports.https (get (default dict $of.ports) "https") }}
+    protocol: UDP
+    targetPort: {{ include "pierhead.targetPort" (dict "root" $root "name" "http3" "number" (include "pierhead.numberOf" (dict "root" $root "port" "https"))) }}
+    {{- with get $nodePorts "https" }}
+    nodePort: {{ . }}
+    {{- end }}
+  {{- end }}
   {{- range $protocol := list "tcp" "udp" }}
   {{- range $port, $to := index $root.Values $protocol }}
   - name: {{ include "pierhead.portName" (dict "root" $root "port" $port "protocol" $protocol) }}
