@@ -109,10 +109,11 @@ var errPassthrough = errors.New("TLS for this name does not end here")
 
 // quicTLS makes the TLS configuration of HTTP/3. Certificates are chosen as for TCP.
 func quicTLS(k *socket) *tls.Config {
+	o := k.options.Load()
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		NextProtos:             []string{http3.Proto},
-		SessionTicketsDisabled: !k.options.Load().Settings.EarlyData,
+		SessionTicketsDisabled: !o.Settings.EarlyData && !o.Settings.SessionTickets,
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			o := k.options.Load()
 			if o.Passthrough[hello.ServerName] != nil {

@@ -114,12 +114,12 @@ func tlsDial(t *testing.T, addr string) net.Conn {
 	return c
 }
 
-// waitFor looks again and again, as long as patience lasts.
+// waitFor looks again and again, for long enough.
 func waitFor(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	for begin := time.Now(); !f(); time.Sleep(5 * time.Millisecond) {
-		if time.Since(begin) > patience {
-			t.Fatalf("%s: not so after %v", what, patience)
+		if time.Since(begin) > long {
+			t.Fatalf("%s: not so after %v", what, long)
 		}
 	}
 }
@@ -205,9 +205,9 @@ func TestHTTP3Streams(t *testing.T) {
 		})}, forward(streamed), forward(func(f *exchange.Forward) { f.RetryOn = 0 }))
 		b := browser3(t, s.Addr("https"))
 		var all sync.WaitGroup
-		for i := range 60 {
+		for i := range 30 {
 			all.Go(func() {
-				body := strings.Repeat(fmt.Sprintf("%03d", i), 20000)
+				body := strings.Repeat(fmt.Sprintf("%03d", i), 5000)
 				resp, err := b.Post(fmt.Sprintf("https://h.test/%d", i), "", strings.NewReader(body))
 				if err != nil {
 					t.Error(err)
@@ -288,7 +288,7 @@ func TestHTTP3Migration(t *testing.T) {
 		from <- x.ClientIP
 		return nil
 	})))
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), long)
 	defer cancel()
 	qc, err := dialQUIC(ctx, t, s.Addr("https"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h3"}}, nil)
 	if err != nil {
@@ -398,7 +398,7 @@ func TestEarlyData(t *testing.T) {
 			}))}, loop.DefaultKind())
 			sessions := &sessionCache{tls.NewLRUClientSessionCache(1), make(chan bool, 9)}
 			secure := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h3"}, ServerName: "h.test", ClientSessionCache: sessions}
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			ctx, cancel := context.WithTimeout(context.Background(), long)
 			defer cancel()
 			first, err := dialQUIC(ctx, t, s.Addr("https"), secure, nil)
 			if err != nil {

@@ -174,7 +174,7 @@ func TestLargeBodies(t *testing.T) {
 			}
 		})})
 		c := s.dial(t)
-		body := bytes.Repeat([]byte("0123456789abcdef"), 1<<18)
+		body := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 		str := c.stream(request("POST"))
 		go func() {
 			for p := body; len(p) > 0; p = p[min(len(p), 100000):] {

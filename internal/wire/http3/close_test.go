@@ -192,16 +192,21 @@ func TestRequestsLimit(t *testing.T) {
 
 // TestTimeouts has clients that do not send what they began.
 func TestTimeouts(t *testing.T) {
-	told := make(chan error, 1)
 	s := start(t, loop.DefaultKind(), ServerConfig{
-		Limits: limits(func(l *http2.Limits) { l.HeaderTimeout, l.BodyTimeout = time.Second, 50*time.Millisecond }),
+		Limits:  limits(func(l *http2.Limits) { l.HeaderTimeout = 3 * time.Second }),
+		Handler: handlerFunc(answer),
+	})
+	c := s.dial(t)
+	c.wantReset(c.stream(request("GET")[:5]), codeRequestIncomplete)
+	told := make(chan error, 1)
+	s = start(t, loop.DefaultKind(), ServerConfig{
+		Limits: limits(func(l *http2.Limits) { l.BodyTimeout = 50 * time.Millisecond }),
 		Handler: handlerFunc(func(r *message.Request, w message.Writer) {
 			_, err := io.ReadAll(r.Body)
 			told <- err
 		}),
 	})
-	c := s.dial(t)
-	c.wantReset(c.stream(request("GET")[:5]), codeRequestIncomplete)
+	c = s.dial(t)
 	c.want(c.stream(request("POST"), data("x")), "500", "")
 	if err := wait(t, told); !errors.Is(err, loop.ErrTimeout) {
 		t.Errorf("the handler is told %v", err)
