@@ -136,7 +136,7 @@ func (r *running) compile(p *Plan, found *findings) {
 		if r.servers[c.Name] == nil {
 			r.servers[c.Name] = proxy.New(proxy.Options{
 				Live: live, Client: r.client, Log: r.log(c, "access-log-path", c.Settings.AccessLogPath, found), Version: r.opt.Version, Report: r.errors.report,
-				Count: r.opt.Metrics.Count,
+				Count: r.opt.Metrics.Count, Load: r.load,
 			}, r.engine.Loops())
 		}
 	}
@@ -196,7 +196,7 @@ func (r *running) listen(p *Plan, found *findings) {
 			name := listenerName(c, l)
 			origins[name] = c.Origin
 			d := listen.Listener{
-				Name: name, Bind: r.bind(c, l, behind[c.Name]), Port: l.Port, TLS: l.TLS, ProxyProtocol: l.ProxyProtocol,
+				Name: name, Controller: c.Name, Bind: r.bind(c, l, behind[c.Name]), Port: l.Port, TLS: l.TLS, ProxyProtocol: l.ProxyProtocol,
 				Settings: &c.Settings, Certificates: certs, Service: r.servers[c.Name],
 			}
 			d.NoUDP = behind[c.Name]

@@ -23,6 +23,7 @@ import (
 	"github.com/pierhead/pierhead/internal/admin"
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/model"
+	"github.com/pierhead/pierhead/internal/overload"
 	"github.com/pierhead/pierhead/internal/proxy"
 	"github.com/pierhead/pierhead/internal/takeover"
 	"github.com/pierhead/pierhead/internal/translate"
@@ -52,11 +53,12 @@ type Options struct {
 	Log           *slog.Logger
 	AccessLog     io.Writer
 	Metrics       Metrics
-	AnyPort       bool            // for tests: free ports instead of those that listeners stand for
-	DrainLimit    time.Duration   // bounds the drain at the end; 0: 10 seconds
-	Linger        time.Duration   // how long idle connections are waited for at the end: a request may be on its way
-	Place         *takeover.Place // among the processes that take each other's place; nil: on its own
-	Changed       func(*Control)  // called after every change that was applied; may be nil
+	Memory        func() overload.Memory // what is used and may be; nil: what Go's runtime says
+	AnyPort       bool                   // for tests: free ports instead of those that listeners stand for
+	DrainLimit    time.Duration          // bounds the drain at the end; 0: 10 seconds
+	Linger        time.Duration          // how long idle connections are waited for at the end: a request may be on its way
+	Place         *takeover.Place        // among the processes that take each other's place; nil: on its own
+	Changed       func(*Control)         // called after every change that was applied; may be nil
 }
 
 // Control is a running process.
@@ -116,6 +118,7 @@ func Start(ctx context.Context, opt Options) (*Control, error) {
 			c.opt.Log.Error("changes are not seen any more; restart the process", "error", err)
 		}
 	})
+	c.ended.Go(func() { c.watchMemory(ctx) })
 	c.ended.Go(func() { c.watch(ctx, c.changed) })
 	return c, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/pierhead/pierhead/internal/listen"
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/model"
+	"github.com/pierhead/pierhead/internal/overload"
 	"github.com/pierhead/pierhead/internal/proxy"
 	"github.com/pierhead/pierhead/internal/routing"
 	"github.com/pierhead/pierhead/internal/upstream"
@@ -39,6 +40,7 @@ type running struct {
 	streams   *streams
 	dns       *server.Server // nil: none
 	errors    *errorLog
+	load      *overload.Gauge
 
 	plan         *Plan     // the last one applied
 	found        *findings // while it was
@@ -63,7 +65,8 @@ func newRunning(opt Options) (*running, error) {
 		tables: map[string]*routing.Live{}, servers: map[string]*proxy.Server{}, logs: map[string]*proxy.AccessLog{},
 		certificates: map[string]*listen.Certificates{}, forgotten: time.Now(), errors: newErrorLog(opt.Log), listeners: listen.New(engine), balancers: l4.New(engine, l4.Config{}), streams: newStreams(engine, opt.Place),
 	}
-	r.listeners.Linger = opt.Linger
+	r.load = &overload.Gauge{}
+	r.listeners.Linger, r.listeners.Load = opt.Linger, r.load
 	r.pools.Report = r.errors.health
 	if opt.Place != nil && opt.Engine == loop.Loops {
 		engine.Inherit(opt.Place)

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"maps"
 	"runtime"
 	"strings"
@@ -25,49 +26,75 @@ func (f *File) Known(authorization string) (user string, ok bool) {
 
 // Verify checks the value of an Authorization field (RFC 7617) and returns the
 // user it lets in. A slow hash is computed inside await, which may run it somewhere
-// else and returns when it is done.
-func (f *File) Verify(authorization string, await func(func())) (user string, ok bool) {
+// else and returns when it is done. When too many are waited for already it is not
+// computed, and the answer is ErrBusy; any other error lets nobody in.
+func (f *File) Verify(authorization string, await func(func())) (user string, err error) {
 	if user, ok := f.Known(authorization); ok {
-		return user, true
+		return user, nil
 	}
 	if len(authorization) <= len(scheme) || !strings.EqualFold(authorization[:len(scheme)], scheme) {
-		return "", false
+		return "", errWrong
 	}
 	credentials := authorization[len(scheme):]
 	text, err := base64.StdEncoding.DecodeString(strings.TrimSpace(credentials))
 	if err != nil {
-		return "", false
+		return "", errWrong
 	}
 	user, password, ok := strings.Cut(string(text), ":")
-	if !ok || !f.check(user, password, await) {
-		return "", false
+	if !ok {
+		return "", errWrong
+	}
+	if err := f.check(user, password, await); err != nil {
+		return "", err
 	}
 	f.cache.put(f.cache.digest(credentials), user)
-	return user, true
+	return user, nil
 }
 
-func (f *File) check(user, password string, await func(func())) (right bool) {
+// What Verify answers.
+var (
+	ErrBusy  = errors.New("too many passwords are being verified")
+	errWrong = errors.New("the credentials are not those of a user")
+)
+
+func (f *File) check(user, password string, await func(func())) error {
 	e, known := f.users[user]
 	if !known {
 		e = f.decoy
 	}
-	if e.match == nil {
-		return false
-	}
-	if !e.slow {
-		return e.match.MatchesPassword(password)
-	}
-	await(func() {
-		working <- struct{}{}
-		defer func() { <-working }()
+	right := false
+	switch {
+	case e.match == nil:
+	case !e.slow:
 		right = e.match.MatchesPassword(password)
-	})
-	return right && known
+	case waiting.Add(1) > mostWaiting:
+		waiting.Add(-1)
+		return ErrBusy
+	default:
+		await(func() {
+			defer waiting.Add(-1)
+			working <- struct{}{}
+			defer func() { <-working }()
+			right = e.match.MatchesPassword(password)
+		})
+	}
+	if !right || !known {
+		return errWrong
+	}
+	return nil
 }
 
 // working bounds how many slow hashes are computed at once, whoever guesses
 // passwords: other work goes on beside them.
 var working = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
+
+// waiting counts the slow hashes that are computed or wait for it. More than mostWaiting
+// would be answered so late that nobody waits for them: with a bcrypt hash of the usual
+// cost it is two or three seconds.
+var (
+	waiting     atomic.Int64
+	mostWaiting = 32 * int64(cap(working))
+)
 
 // cache remembers credentials that were right. Reading takes no lock.
 type cache struct {

@@ -2,6 +2,7 @@ package listen
 
 import (
 	"io"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -24,7 +25,8 @@ type conn struct {
 	socket   *socket
 	raw      *loop.Conn
 	facts    exchange.Conn
-	codec    drainer // nil until one serves
+	codec    drainer    // nil until one serves
+	counted  netip.Addr // whose connections it counts among; the zero value: nobody's
 	draining bool
 	over     bool
 }
@@ -35,6 +37,10 @@ var serials atomic.Uint64
 // coroutine of the connection's loop.
 func (sk *socket) accept(raw *loop.Conn) {
 	o := sk.options.Load()
+	if !sk.admit(o) {
+		raw.Close()
+		return
+	}
 	k := &conn{socket: sk, raw: raw}
 	k.facts = exchange.Conn{
 		Peer: raw.RemoteAddr(), Client: raw.RemoteAddr(), Local: raw.LocalAddr(),
@@ -49,6 +55,10 @@ func (sk *socket) accept(raw *loop.Conn) {
 	}()
 	var s loop.Stream = raw
 	if o.ProxyProtocol && !k.proxyHeader(o) {
+		return
+	}
+	var admitted bool
+	if k.counted, admitted = sk.admitClient(o, k.facts.Client.Addr()); !admitted {
 		return
 	}
 	if o.TLS {
@@ -194,6 +204,8 @@ func refuseStream(s Service, l *loop.Loop, c *exchange.Conn, in *message.Request
 func (k *conn) service() Service { return k.socket.options.Load().Service }
 
 func (k *conn) of() *socket { return k.socket }
+
+func (k *conn) client() netip.Addr { return k.counted }
 
 // drain ends the connection as soon as no request is in it.
 func (k *conn) drain() {

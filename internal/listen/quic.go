@@ -44,8 +44,8 @@ func (k *socket) openQUIC(at netip.AddrPort) (*quicSocket, error) {
 		socket: k, packets: packets, accepted: make(chan struct{}), conns: map[*quic.Conn]struct{}{},
 		gone: make(chan struct{}), left: make(chan struct{}, 1),
 	}
-	crowd := &crowd{}
-	q.carrier = &quic.Transport{Conn: packets, VerifySourceAddress: func(net.Addr) bool { return crowd.another(time.Now()) }}
+	rush := &rush{}
+	q.carrier = &quic.Transport{Conn: packets, VerifySourceAddress: func(net.Addr) bool { return rush.another(time.Now()) }}
 	q.listener, err = q.carrier.ListenEarly(q.tlsConfig(), &quic.Config{GetConfigForClient: q.config})
 	if err != nil {
 		packets.Close()
@@ -67,10 +67,10 @@ func plainError(err error) error {
 	return err
 }
 
-// crowd tells when so many begin to connect that they first have to show that the
+// rush tells when so many begin to connect that they first have to show that the
 // address they tell is theirs. That costs a round trip, and who sends from addresses of
 // others costs us no more than that.
-type crowd struct {
+type rush struct {
 	mu     sync.Mutex
 	second int64
 	n      int
@@ -79,7 +79,7 @@ type crowd struct {
 // crowded is how many handshakes may begin in a second without that.
 const crowded = 500
 
-func (c *crowd) another(now time.Time) bool {
+func (c *rush) another(now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s := now.Unix(); s != c.second {

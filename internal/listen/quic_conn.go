@@ -21,11 +21,17 @@ type quicConn struct {
 	inner  message.Handler
 	codec  *http3.ServerConn
 	over   bool
+
+	counted netip.Addr // whose connections it counts among, wherever the client moves
 }
 
 // acceptQUIC serves a connection on its loop.
 func (k *socket) acceptQUIC(qc *quic.Conn, l *loop.Loop) {
 	o := k.options.Load()
+	if !k.admit(o) {
+		go http3.Close(qc)
+		return
+	}
 	c := &quicConn{socket: k, qc: qc, l: l}
 	state := qc.ConnectionState().TLS
 	c.facts = exchange.Conn{
@@ -33,6 +39,12 @@ func (k *socket) acceptQUIC(qc *quic.Conn, l *loop.Loop) {
 	}
 	c.locate()
 	draining := k.enter(c, l)
+	var admitted bool
+	if c.counted, admitted = k.admitClient(o, c.facts.Client.Addr()); !admitted {
+		c.closed()
+		c.close()
+		return
+	}
 	c.inner = o.Service.Handler(l, &c.facts)
 	c.codec = http3.Serve(qc, l, &http3.ServerConfig{Limits: k.http2, Handler: c, Refuse: c.refuse, Closed: c.closed})
 	if draining {
@@ -58,6 +70,8 @@ func (c *quicConn) refuse(in *message.Request, w message.Writer, f http2.Fault) 
 }
 
 func (c *quicConn) of() *socket { return c.socket }
+
+func (c *quicConn) client() netip.Addr { return c.counted }
 
 func (c *quicConn) drain() { c.codec.Drain() }
 

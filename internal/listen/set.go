@@ -13,11 +13,13 @@ import (
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/message"
 	"github.com/pierhead/pierhead/internal/model"
+	"github.com/pierhead/pierhead/internal/overload"
 )
 
 // Listener is one address to listen on, and what is done with its connections.
 type Listener struct {
 	Name          string         // unique in a Set, such as "controller/https"
+	Controller    string         // whose limit of connections it shares
 	Bind          netip.AddrPort // port 0 takes a free one
 	Port          uint16         // the port it stands for
 	TLS           bool
@@ -57,12 +59,16 @@ type Set struct {
 	// Linger is how long connections without a request are waited for when they are to
 	// end: a request may be on its way. It is set before the first Apply; 0 is not at all.
 	Linger time.Duration
+	// Load says how short of memory the process is. It is set before the first Apply; nil
+	// is never.
+	Load *overload.Gauge
 
 	engine *loop.Engine
 	loops  []loopConns // by index
 	counts counts
 
 	mu       sync.Mutex
+	crowds   map[string]*crowd // by controller
 	sockets  map[string]*socket
 	failed   map[string]failed
 	quics    map[*quicSocket]struct{} // those that are retiring, too
@@ -84,6 +90,8 @@ type member interface {
 	of() *socket
 	drain() // end it as soon as no request is in it
 	close() // end it and everything that goes on in it
+	// client is whose connections it counts among; the zero value: nobody's.
+	client() netip.Addr
 }
 
 // loopConns is the connections of one loop. Only that loop touches them.
@@ -96,7 +104,7 @@ type loopConns struct {
 func New(e *loop.Engine) *Set {
 	s := &Set{
 		engine: e, loops: make([]loopConns, len(e.Loops())),
-		sockets: map[string]*socket{}, failed: map[string]failed{}, quics: map[*quicSocket]struct{}{}, empty: make(chan struct{}),
+		crowds: map[string]*crowd{}, sockets: map[string]*socket{}, failed: map[string]failed{}, quics: map[*quicSocket]struct{}{}, empty: make(chan struct{}),
 	}
 	for i := range s.loops {
 		s.loops[i].open = map[member]struct{}{}
@@ -133,7 +141,7 @@ func (s *Set) Apply(desired []Listener) []Failure {
 // open opens a listener or changes the one of its name.
 func (s *Set) open(d Listener) {
 	o := newOptions(d, s.engine.Loops())
-	o.http1.Linger = s.Linger
+	o.http1.Linger, o.ending1.Linger = s.Linger, s.Linger
 	old := s.sockets[d.Name]
 	if old != nil && old.options.Load().Bind == d.Bind {
 		old.options.Store(o)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/pierhead/pierhead/internal/loop"
+	"github.com/pierhead/pierhead/internal/overload"
 	"github.com/pierhead/pierhead/internal/wire/http1"
 	"github.com/pierhead/pierhead/internal/wire/http2"
 )
@@ -15,6 +16,7 @@ import (
 type socket struct {
 	set      *Set
 	listener *loop.Listener
+	crowd    *crowd
 	closed   atomic.Bool // what comes now is ended after one answer
 	options  atomic.Pointer[options]
 	http1    func() *http1.Limits
@@ -30,13 +32,28 @@ type options struct {
 	tls   []*tls.Config // by loop; nil without TLS
 	http1 http1.Limits
 	http2 http2.Limits
+	most  int // connections of the controller; 0: any number
+
+	// The same for when no connection is kept.
+	ending1 http1.Limits
+	ending2 http2.Limits
 }
 
 func newSocket(s *Set, o *options) *socket {
-	k := &socket{set: s}
+	k := &socket{set: s, crowd: s.crowd(o.Controller)}
 	k.options.Store(o)
-	k.http1 = func() *http1.Limits { return &k.options.Load().http1 }
-	k.http2 = func() *http2.Limits { return &k.options.Load().http2 }
+	k.http1 = func() *http1.Limits {
+		if s.Load.Stage() >= overload.NoKeepAlive {
+			return &k.options.Load().ending1
+		}
+		return &k.options.Load().http1
+	}
+	k.http2 = func() *http2.Limits {
+		if s.Load.Stage() >= overload.NoKeepAlive {
+			return &k.options.Load().ending2
+		}
+		return &k.options.Load().http2
+	}
 	return k
 }
 
@@ -45,16 +62,23 @@ func newOptions(d Listener, loops []*loop.Loop) *options {
 	o := &options{Listener: d, port: strconv.Itoa(int(d.Port))}
 	o.http1 = http1.Limits{
 		MaxLine: set.MaxLine, MaxHead: set.MaxHead,
-		HeaderTimeout: set.HeaderTimeout, BodyTimeout: set.BodyTimeout,
+		HeaderTimeout: set.HeaderTimeout, BodyTimeout: set.BodyTimeout, BodyRate: set.BodyRate,
 		KeepAlive: set.KeepAlive, SendTimeout: http1.DefaultLimits.SendTimeout, Requests: set.KeepAliveRequests,
 		Underscores: set.Underscores, InvalidNames: set.InvalidHeaders,
 	}
 	o.http2 = http2.Limits{
 		MaxStreams: int(set.MaxStreams), MaxHeaderList: set.MaxHead, MaxField: set.MaxLine,
-		HeaderTimeout: set.HeaderTimeout, BodyTimeout: set.BodyTimeout,
+		HeaderTimeout: set.HeaderTimeout, BodyTimeout: set.BodyTimeout, BodyRate: set.BodyRate,
 		KeepAlive: set.KeepAlive, SendTimeout: http2.DefaultLimits.SendTimeout, Requests: set.KeepAliveRequests,
 		Underscores: set.Underscores, InvalidNames: set.InvalidHeaders,
 	}
+	o.ending1, o.ending2 = o.http1, o.http2
+	o.ending1.KeepAlive, o.ending2.KeepAlive = 0, 0
+	workers := set.Workers
+	if workers <= 0 {
+		workers = len(loops)
+	}
+	o.most = set.WorkerConnections * workers
 	if d.TLS {
 		for _, l := range loops {
 			o.tls = append(o.tls, tlsConfig(d, l))
@@ -89,6 +113,10 @@ func (k *socket) enter(c member, l *loop.Loop) (draining bool) {
 func (k *socket) leave(c member, l *loop.Loop) {
 	s := k.set
 	delete(s.loops[l.Index()].open, c)
+	k.crowd.open.Add(-1)
+	if client := c.client(); client.IsValid() {
+		k.crowd.leave(client)
+	}
 	if s.counts.active.Add(-1) == 0 && s.draining.Load() {
 		s.isEmpty()
 	}

@@ -4,7 +4,10 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/tls"
+	"errors"
 	"io"
+	"runtime"
+	"sync/atomic"
 
 	"github.com/pierhead/pierhead/internal/loop"
 )
@@ -61,7 +64,19 @@ type awaitSigner struct {
 
 func (s *awaitSigner) Public() crypto.PublicKey { return s.key.Public() }
 
+// signing counts the signatures that are made or wait for it. With more than mostSigning
+// clients would give up before their turn comes: their handshakes fail at once.
+var (
+	signing     atomic.Int64
+	mostSigning = 512 * int64(runtime.GOMAXPROCS(0))
+	errSigning  = errors.New("too many handshakes at once")
+)
+
 func (s *awaitSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) (sig []byte, err error) {
+	defer signing.Add(-1)
+	if signing.Add(1) > mostSigning {
+		return nil, errSigning
+	}
 	if stopped := s.l.Await(func() { sig, err = s.key.Sign(rand, digest, opts) }); stopped != nil {
 		return nil, stopped
 	}

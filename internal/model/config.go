@@ -93,6 +93,10 @@ type Settings struct {
 	KeepAliveRequests  int            // requests per client connection
 	HeaderTimeout      time.Duration  // to receive a head
 	BodyTimeout        time.Duration  // between two reads of a body
+	BodyRate           int            // bytes a second that a body must come with; 0: none
+	WorkerConnections  int            // client connections per worker; 0: any number
+	Workers            int            // 0: one for each event loop
+	ClientConnections  int            // of one client address; 0: any number
 	MaxLine            int            // longest request line or field
 	MaxHead            int            // longest head
 	Underscores        bool           // pass fields whose names hold "_"

@@ -167,7 +167,11 @@ func (s *basicAuthStep) Request(x *exchange.Exchange) *exchange.Reply {
 	v := x.In.Header.GetKnown(message.Authorization)
 	user, ok := s.users.Known(v)
 	if !ok && v != "" {
-		user, ok = s.users.Verify(v, x.Run.Await)
+		var err error
+		if user, err = s.users.Verify(v, x.Run.Await); err == htpasswd.ErrBusy {
+			return &busyReply
+		}
+		ok = err == nil
 	}
 	if !ok {
 		return &s.asks
@@ -175,6 +179,9 @@ func (s *basicAuthStep) Request(x *exchange.Exchange) *exchange.Reply {
 	x.User = user
 	return nil
 }
+
+// busyReply is the answer while too many passwords are being verified.
+var busyReply = exchange.Reply{Status: exchange.Overloaded.Status(), Err: exchange.Overloaded, Fields: []exchange.ReplyField{{Name: "Retry-After", Value: "5"}}}
 
 // DropAuthorization keeps our users' passwords from the upstream.
 type DropAuthorization struct {

@@ -14,7 +14,6 @@ enable-ocsp ssl-ecdh-curve ssl-reject-handshake
 ssl-session-ticket-key: the keys of tickets are made at start
 use-geoip2 geoip2-autoreload-in-minutes
 use-gzip gzip-disable gzip-level gzip-min-length gzip-types enable-brotli brotli-level brotli-min-length brotli-types
-max-worker-connections worker-processes
 nginx-status-ipv4-whitelist nginx-status-ipv6-whitelist
 proxy-protocol-header-timeout
 enable-opentelemetry opentelemetry-trust-incoming-span opentelemetry-operation-name

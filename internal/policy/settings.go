@@ -16,6 +16,10 @@ var (
 	keepAliveRequests = Int("keep-alive-requests", 1000, 0, 1<<31-1, "Requests per client connection; 0 is no limit.", only)
 	headerTimeout     = Seconds("client-header-timeout", time.Minute, "Time in which a request head must come; 408 after it.", only)
 	bodyTimeout       = Seconds("client-body-timeout", time.Minute, "Longest gap between two reads of a request body; 408 after it.", only)
+	bodyRate          = Size("client-body-min-rate", 0, "0", "Bytes a second that a request body must come with on average, once client-body-timeout has been spent on waiting for it in all; 408 below that. Waiting for an endpoint does not count. 0 is no bound.", only)
+	workerConnections = Int("max-worker-connections", 16384, 0, 1<<24, "Client connections of the controller for each of worker-processes; further ones are closed at once. 0 is no limit.", only)
+	workers           = key("worker-processes", "number or auto", 0, "auto", "What max-worker-connections is multiplied with; auto is the number of event loops, which is that of processors.", parseWorkers, []option{only})
+	clientConnections = Int("max-connections-per-client", 0, 0, 1<<24, "Connections that one client address may have, or the 64 bits of an IPv6 address that one customer has; further ones are closed at once. Behind a load balancer that hides clients all of them have its address. 0 is no limit.", only)
 	headerBuffers     = key("large-client-header-buffers", "number and size", buffers{4, 8 << 10}, "4 8k",
 		"The longest request line or field is the size; the longest head is number times size.", parseBuffers, []option{only})
 	underscores   = Bool("enable-underscores-in-headers", false, "Take request fields whose names hold an underscore; else they are dropped.", only)
@@ -44,11 +48,13 @@ var (
 
 var _ = Register(Unit{
 	Name: "client-connections", Doc: "The limits of client connections.", Follows: "RFC 9112, RFC 9113, nginx",
-	Keys: []Key{keepAlive, keepAliveRequests, headerTimeout, bodyTimeout, headerBuffers, underscores, ignoreInvalid, proxyProtocol, http2, http2Streams, drainTimeout},
+	Keys: []Key{keepAlive, keepAliveRequests, headerTimeout, bodyTimeout, bodyRate, workerConnections, workers, clientConnections, headerBuffers, underscores, ignoreInvalid, proxyProtocol, http2, http2Streams, drainTimeout},
 	Settings: func(d *Draft, g *Global) {
 		s := &g.Settings
 		s.KeepAlive, s.KeepAliveRequests = keepAlive.Get(d), keepAliveRequests.Get(d)
 		s.HeaderTimeout, s.BodyTimeout = headerTimeout.Get(d), bodyTimeout.Get(d)
+		s.BodyRate, s.ClientConnections = int(bodyRate.Get(d)), clientConnections.Get(d)
+		s.WorkerConnections, s.Workers = workerConnections.Get(d), workers.Get(d)
 		b := headerBuffers.Get(d)
 		s.MaxLine, s.MaxHead = b.size, b.size*b.number
 		s.Underscores, s.InvalidHeaders = underscores.Get(d), !ignoreInvalid.Get(d)
@@ -103,6 +109,14 @@ var _ = Register(Unit{
 		s.LogDefaultBackend, s.SkipLogURIs = logDefault.Get(d), logSkip.Get(d)
 	},
 })
+
+// parseWorkers reads a number of workers; 0 is auto.
+func parseWorkers(s string) (int, error) {
+	if strings.TrimSpace(s) == "auto" {
+		return 0, nil
+	}
+	return parseInt(s, 1, 1024)
+}
 
 type buffers struct{ number, size int }
 

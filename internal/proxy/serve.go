@@ -7,6 +7,7 @@ import (
 
 	"github.com/pierhead/pierhead/internal/exchange"
 	"github.com/pierhead/pierhead/internal/message"
+	"github.com/pierhead/pierhead/internal/overload"
 	"github.com/pierhead/pierhead/internal/routing"
 )
 
@@ -48,6 +49,10 @@ func (t *trip) serve() {
 	t.route = t.table.Match(x)
 	if t.route == nil {
 		t.fail(exchange.NoRoute, nil)
+		return
+	}
+	if t.route.Pool != nil && t.slot.server.Load.Stage() >= overload.NoRequests {
+		t.reply(&overloaded)
 		return
 	}
 	t.forwarded()
@@ -114,6 +119,10 @@ func (t *trip) allowedMethod() bool {
 }
 
 var methodNotAllowed = exchange.Reply{Status: 405}
+
+// overloaded is the answer to requests that the process has no memory for. What it
+// answers by itself, such as its health, is answered all the same.
+var overloaded = exchange.Reply{Status: exchange.Overloaded.Status(), Err: exchange.Overloaded, Fields: []exchange.ReplyField{{Name: "Retry-After", Value: "5"}}}
 
 // forwarded makes the request as the upstream will get it, unless steps of phase
 // Rewrite change it.

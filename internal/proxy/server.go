@@ -7,6 +7,7 @@ import (
 	"github.com/pierhead/pierhead/internal/exchange"
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/message"
+	"github.com/pierhead/pierhead/internal/overload"
 	"github.com/pierhead/pierhead/internal/routing"
 	"github.com/pierhead/pierhead/internal/upstream"
 )
@@ -21,7 +22,8 @@ type Options struct {
 	Report  func(x *exchange.Exchange, err *exchange.Error)
 	TempDir string // for request bodies that do not fit in memory; "": the system's
 	Count   Counting
-	Version string // told in Server: when server-tokens is on
+	Load    *overload.Gauge // how short of memory the process is; nil: never
+	Version string          // told in Server: when server-tokens is on
 }
 
 // Server answers the requests of one controller.

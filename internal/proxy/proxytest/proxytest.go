@@ -15,6 +15,7 @@ import (
 	"github.com/pierhead/pierhead/internal/listen"
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/model"
+	"github.com/pierhead/pierhead/internal/overload"
 	"github.com/pierhead/pierhead/internal/proxy"
 	"github.com/pierhead/pierhead/internal/routing"
 	"github.com/pierhead/pierhead/internal/upstream"
@@ -25,8 +26,9 @@ type Server struct {
 	Engine    *loop.Engine
 	Upstreams *upstream.Set
 	Listeners *listen.Set
-	Log       *Buffer // the access log
-	Taken     bool    // UDP ports may be taken by others
+	Log       *Buffer         // the access log
+	Load      *overload.Gauge // how short of memory the server is to think it is
+	Taken     bool            // UDP ports may be taken by others
 
 	t       testing.TB
 	state   *exchange.State
@@ -55,9 +57,10 @@ func Start(t testing.TB, cfg *model.Config, endpoints []model.EndpointSet, kind 
 		t.Fatal(err)
 	}
 	s := &Server{
-		Engine: e, Upstreams: upstream.NewSet(e.Loops()), Listeners: listen.New(e), Log: &Buffer{},
+		Engine: e, Upstreams: upstream.NewSet(e.Loops()), Listeners: listen.New(e), Log: &Buffer{}, Load: &overload.Gauge{},
 		t: t, state: exchange.NewState(), client: upstream.NewClient(e.Loops()), parts: map[string]*part{}, adjust: adjust,
 	}
+	s.Listeners.Load = s.Load
 	s.log = proxy.NewAccessLog(s.Log, len(e.Loops()))
 	t.Cleanup(s.close)
 	s.Apply(cfg, endpoints)
@@ -104,7 +107,7 @@ func (s *Server) controller(c *model.Controller) []listen.Listener {
 	if p == nil {
 		p = &part{}
 		p.proxy = proxy.New(proxy.Options{
-			Live: &p.live, Client: s.client, Log: s.log, Report: s.report, TempDir: s.t.TempDir(), Version: "test",
+			Live: &p.live, Client: s.client, Log: s.log, Report: s.report, TempDir: s.t.TempDir(), Version: "test", Load: s.Load,
 		}, s.Engine.Loops())
 		s.parts[c.Name] = p
 	}
@@ -129,7 +132,7 @@ func (s *Server) controller(c *model.Controller) []listen.Listener {
 			bind = "127.0.0.1:0"
 		}
 		ls = append(ls, listen.Listener{
-			Name: c.Name + "/" + l.Name, Bind: netip.MustParseAddrPort(bind), Port: l.Port,
+			Name: c.Name + "/" + l.Name, Controller: c.Name, Bind: netip.MustParseAddrPort(bind), Port: l.Port,
 			TLS: l.TLS, ProxyProtocol: l.ProxyProtocol, Settings: &table.Settings, Certificates: certs, Service: p.proxy,
 		})
 	}

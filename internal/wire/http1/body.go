@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pierhead/pierhead/internal/message"
+	"github.com/pierhead/pierhead/internal/wire/pace"
 )
 
 // Bounds on what may stand around the chunks of a body.
@@ -26,13 +27,14 @@ type body struct {
 	ext     int   // bytes of chunk extensions so far
 	err     error // once reading has failed
 	trailer *message.Header
-	timeout time.Duration // between two reads; 0: the stream's deadline is left alone
-	asks    *answer       // the client waits for a 100 (Continue) before it sends
+	pace    pace.Pace // unbounded: the stream's deadline is left alone
+	since   time.Time // when the wait began
+	asks    *answer   // the client waits for a 100 (Continue) before it sends
 }
 
 // begin makes b ready for the next message.
-func (b *body) begin(in *input, mode bodyMode, length int64, trailer *message.Header, timeout time.Duration) {
-	*b = body{in: in, mode: mode, left: length, trailer: trailer, timeout: timeout}
+func (b *body) begin(in *input, mode bodyMode, length int64, trailer *message.Header, p pace.Pace) {
+	*b = body{in: in, mode: mode, left: length, trailer: trailer, pace: p}
 	b.done = mode == noBody || mode == byLength && length == 0
 }
 
@@ -246,11 +248,13 @@ func (b *body) fetch(p []byte) (int, error) {
 	if b.in.r < b.in.w {
 		n := copy(p, b.in.buffered())
 		b.in.r += n
+		b.pace.Got(n)
 		return n, nil
 	}
 	b.bound()
 	n, err := b.in.s.Read(p)
 	b.lift()
+	b.pace.Got(n)
 	if n == 0 && err == nil {
 		err = io.ErrNoProgress
 	}
@@ -259,14 +263,16 @@ func (b *body) fetch(p []byte) (int, error) {
 
 // bound limits how long the next read may wait.
 func (b *body) bound() {
-	if b.timeout > 0 {
-		b.in.s.SetReadDeadline(b.in.s.Loop().Now().Add(b.timeout))
+	if b.pace.Bounded() {
+		b.since = b.in.s.Loop().Now()
+		b.in.s.SetReadDeadline(b.since.Add(b.pace.Next()))
 	}
 }
 
 // lift takes the bound back: it is for reads of this body only.
 func (b *body) lift() {
-	if b.timeout > 0 {
+	if b.pace.Bounded() {
+		b.pace.Waited(b.in.s.Loop().Now().Sub(b.since))
 		b.in.s.SetReadDeadline(time.Time{})
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/message"
+	"github.com/pierhead/pierhead/internal/wire/pace"
 )
 
 // maxInterim is how many 1xx heads may come before the final one.
@@ -103,7 +104,7 @@ func (c *ClientConn) WriteHead(r *message.Request) error {
 	c.upgrade = r.Upgrade != ""
 	o := &c.out
 	o.begin(c.SendTimeout)
-	c.body.begin(&c.in, noBody, 0, nil, 0)
+	c.body.begin(&c.in, noBody, 0, nil, pace.Pace{})
 	c.body.done = false
 	c.head.reset()
 	o.room(len(r.Method) + len(r.Target) + len(r.Host) + len(r.Upgrade) + fieldBytes(&r.Header) + 160)
@@ -297,7 +298,7 @@ func (c *ClientConn) accept(r *message.Response, method string) error {
 	default:
 		c.cut = true
 	}
-	c.body.begin(&c.in, mode, c.head.length, &r.Trailer, c.ReadTimeout)
+	c.body.begin(&c.in, mode, c.head.length, &r.Trailer, pace.Pace{Timeout: c.ReadTimeout})
 	if !c.body.done {
 		r.Body = &c.body
 	}

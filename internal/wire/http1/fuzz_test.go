@@ -12,6 +12,7 @@ import (
 
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/message"
+	"github.com/pierhead/pierhead/internal/wire/pace"
 )
 
 // taken is a request as a Handler saw it.
@@ -200,7 +201,7 @@ func unchunk(t *testing.T, l *loop.Loop, in []byte, piece, size int) (out []byte
 		var b body
 		var h message.Header
 		conn := input{s: st}
-		b.begin(&conn, byChunks, 0, &h, 0)
+		b.begin(&conn, byChunks, 0, &h, pace.Pace{})
 		p := make([]byte, size)
 		for err == nil {
 			var n int

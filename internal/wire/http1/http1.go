@@ -26,6 +26,7 @@ type Limits struct {
 	MaxHead       int           // bytes of a head; 0 is 32 KiB
 	HeaderTimeout time.Duration // for a whole head, from its first byte; 0 is none
 	BodyTimeout   time.Duration // between two reads of a body; 0 is none
+	BodyRate      int           // bytes a second that a body must come with on average; 0 is none
 	KeepAlive     time.Duration // how long a connection may idle; 0 closes it after each answer
 	SendTimeout   time.Duration // in which the client must take something of what is sent; 0 is none
 	Requests      int           // on one connection; 0 is no bound

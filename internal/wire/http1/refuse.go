@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/pierhead/pierhead/internal/loop"
+	"github.com/pierhead/pierhead/internal/wire/pace"
 )
 
 // How long and how much a connection is read after our side has ended it. A close
@@ -28,7 +29,7 @@ func (c *ServerConn) refuse(w *work, r *Refusal, lim *Limits) {
 		page = c.cfg.Refuse(r, &w.resp)
 	}
 	w.resp.Length = int64(len(page))
-	w.body.begin(&w.in, noBody, 0, &w.req.Trailer, 0)
+	w.body.begin(&w.in, noBody, 0, &w.req.Trailer, pace.Pace{})
 	w.answer.begin(c, w, lim)
 	w.answer.asked = false
 	if w.answer.WriteHead(&w.resp) != nil || w.answer.WriteLast(page, nil) != nil {
@@ -93,7 +94,7 @@ func (b *body) drain() bool {
 	}
 	l := b.in.s.Loop()
 	end := l.Now().Add(lingerTime)
-	b.timeout = lingerIdle
+	b.pace = pace.Pace{Timeout: lingerIdle}
 	scratch := l.Small()
 	defer l.PutSmall(scratch)
 	for n := 0; n <= drainLimit && b.err == nil && l.Now().Before(end); {

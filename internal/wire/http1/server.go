@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/message"
+	"github.com/pierhead/pierhead/internal/wire/pace"
 )
 
 // ServerConfig says how client connections are served. Connections may share one,
@@ -231,7 +233,7 @@ func (c *ServerConn) serveOne() bool {
 	case r.Length > 0:
 		mode = byLength
 	}
-	w.body.begin(&w.in, mode, r.Length, &r.Trailer, lim.BodyTimeout)
+	w.body.begin(&w.in, mode, r.Length, &r.Trailer, pace.Pace{Timeout: lim.BodyTimeout, Rate: lim.BodyRate})
 	if mode != noBody {
 		r.Body = &w.body
 	}
@@ -257,10 +259,14 @@ func (c *ServerConn) finish(w *work) bool {
 	w.in.drop()
 	if w.in.buf == nil {
 		c.drop()
-		c.deadline(c.limits().KeepAlive)
+		// The client was told that the connection is kept, whatever the limits say by now.
+		c.deadline(cmp.Or(c.limits().KeepAlive, lastMoment))
 	}
 	return true
 }
+
+// lastMoment is how long a client has for its next request when connections are kept no longer.
+const lastMoment = time.Second
 
 // readHead reads the head of the next request. It returns false when there is none,
 // and the connection is then closed.

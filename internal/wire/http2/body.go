@@ -39,7 +39,10 @@ func (b *requestBody) Read(p []byte) (int, error) {
 func (s *stream) waitBody(p []byte) (int, error) {
 	c := s.c
 	s.into, s.filled = p, 0
-	err := s.wait(&s.readWait, c.cfg.limits().BodyTimeout)
+	lim, since := c.cfg.limits(), c.l.Now()
+	s.pace.Timeout, s.pace.Rate = lim.BodyTimeout, lim.BodyRate
+	err := s.wait(&s.readWait, s.pace.Next())
+	s.pace.Waited(c.l.Now().Sub(since))
 	n := s.filled
 	s.into, s.filled = nil, 0
 	if n > 0 {
@@ -52,6 +55,7 @@ func (s *stream) waitBody(p []byte) (int, error) {
 // push takes bytes of the body: to the Handler if it waits for them, else into the
 // buffer, which the window bounds.
 func (s *stream) push(p []byte) {
+	s.pace.Got(len(p))
 	if s.toCome > 0 {
 		s.toCome -= int64(len(p))
 	}

@@ -28,6 +28,7 @@ type Limits struct {
 	MaxField      int           // bytes of one field's name and value; 0 is 8 KiB
 	HeaderTimeout time.Duration // for a whole head, from its first byte; 0 is none
 	BodyTimeout   time.Duration // between two reads of a body; 0 is none
+	BodyRate      int           // bytes a second that a body must come with on average; 0 is none
 	KeepAlive     time.Duration // how long a connection may have no stream; 0 ends it after each
 	SendTimeout   time.Duration // in which the client must take something of what is sent, or open its window; 0 is none
 	Requests      int           // on one connection; 0 is no bound

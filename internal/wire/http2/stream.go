@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pierhead/pierhead/internal/message"
+	"github.com/pierhead/pierhead/internal/wire/pace"
 )
 
 // stream is one request with its answer. It is the message.Writer that the Handler
@@ -32,6 +33,7 @@ type stream struct {
 	remoteDone bool   // END_STREAM was received
 	expect     bool   // the client waits for a 100
 	readWait   waiter
+	pace       pace.Pace // how it comes
 
 	// The answer.
 	sendWin   int64

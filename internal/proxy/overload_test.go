@@ -1,0 +1,242 @@
+package proxy_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/pierhead/pierhead/internal/exchange"
+	"github.com/pierhead/pierhead/internal/loop"
+	"github.com/pierhead/pierhead/internal/model"
+	"github.com/pierhead/pierhead/internal/overload"
+	"github.com/pierhead/pierhead/internal/proxy/proxytest"
+)
+
+// TestStagesOfMemory: the less memory is left the more is turned away, and all of it is
+// counted; what is in hand is finished, and afterwards everything is as before.
+func TestStagesOfMemory(t *testing.T) {
+	onBoth(t, func(t *testing.T, kind loop.Kind) {
+		s := site(t, kind, []string{app(t, echo)})
+		use := func(share int64) { s.Load.Observe(overload.Memory{Used: share, Limit: 100}) }
+		get := func(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: h.test\r\n\r\n" }
+		c := dial(t, s.Addr("http"))
+		c.send("%s", get("/"))
+		if resp := c.want("GET", 200, "*"); resp.Close {
+			t.Error("in calm: the connection is not kept")
+		}
+
+		use(92) // connections are not kept
+		c.send("%s", get("/"))
+		if resp := c.want("GET", 200, "*"); !resp.Close {
+			t.Error("at 92 %: the connection is kept")
+		}
+		c.closed()
+
+		use(85)
+		c, idle := dial(t, s.Addr("http")), dial(t, s.Addr("http"))
+		for _, c := range []*client{c, idle} {
+			c.send("%s", get("/"))
+			c.want("GET", 200, "*")
+		}
+		use(96) // requests are refused
+		c.send("%s", get("/"))
+		if resp := c.want("GET", 503, "*"); resp.Header.Get("Retry-After") != "5" || !resp.Close {
+			t.Errorf("at 96 %%: %v, closed: %v", resp.Header, resp.Close)
+		}
+		for _, h2 := range []bool{false, true} {
+			b := browser(t, s.Addr("https"), h2)
+			if resp, err := b.Get("https://h.test/"); err != nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "5" {
+				t.Errorf("at 96 %%, h2: %v: %v, %v", h2, resp, err)
+			} else {
+				resp.Body.Close()
+			}
+		}
+		health := dial(t, s.Addr("http"))
+		health.send("GET /healthz HTTP/1.1\r\nHost: other.test\r\n\r\n")
+		health.want("GET", 200, "*")
+
+		use(99) // connections are refused
+		dial(t, s.Addr("http")).closed()
+		dial(t, s.Addr("https")).closed()
+		idle.send("%s", get("/"))
+		idle.want("GET", 503, "*")
+
+		use(10)
+		c = dial(t, s.Addr("http"))
+		for range 2 {
+			c.send("%s", get("/"))
+			if resp := c.want("GET", 200, "*"); resp.Close {
+				t.Error("in calm again: the connection is not kept")
+			}
+		}
+		if n := s.Listeners.Counts().Refused; n["memory"] != 2 || n["limit"]+n["client"] != 0 {
+			t.Errorf("refused connections: %v, want 2 for want of memory", n)
+		}
+		if n := s.Proxy("default").Metrics().Errors[exchange.Overloaded.String()]; n != 4 {
+			t.Errorf("%d requests are counted as refused, want 4", n)
+		}
+	})
+}
+
+// TestConnectionLimit: a controller has no more connections than its workers may have,
+// over all its listeners, and one that goes makes room.
+func TestConnectionLimit(t *testing.T) {
+	cfg := proxytest.Config(proxytest.Host("h.test", "app"))
+	set := &cfg.Controllers[0].Settings
+	set.WorkerConnections, set.Workers = 2, 2
+	onBoth(t, func(t *testing.T, kind loop.Kind) {
+		s := proxytest.Start(t, cfg, []model.EndpointSet{proxytest.Endpoints("app", app(t, echo))}, kind)
+		var open []*client
+		for range 4 {
+			c := dial(t, s.Addr("http"))
+			c.send("GET / HTTP/1.1\r\nHost: h.test\r\n\r\n")
+			c.want("GET", 200, "*")
+			open = append(open, c)
+		}
+		dial(t, s.Addr("http")).closed()
+		dial(t, s.Addr("https")).closed()
+		if n := s.Listeners.Counts(); n.Refused["limit"] != 2 || n.Active != 4 || n.Accepted != 4 {
+			t.Errorf("%+v, want 2 refused by the limit", n)
+		}
+		open[0].Close()
+		awaitActive(t, s, 3)
+		c := dial(t, s.Addr("http"))
+		c.send("GET / HTTP/1.1\r\nHost: h.test\r\n\r\n")
+		c.want("GET", 200, "*")
+	})
+}
+
+// awaitActive waits until so many client connections are open.
+func awaitActive(t *testing.T, s *proxytest.Server, n int64) {
+	t.Helper()
+	deadline := time.After(patience)
+	for s.Listeners.Counts().Active != n {
+		select {
+		case <-deadline:
+			t.Fatalf("%+v", s.Listeners.Counts())
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// TestConnectionsPerClient: nobody has more connections than a client may have, whoever
+// the PROXY header says he is, and the 64 bits of an IPv6 network are one client.
+func TestConnectionsPerClient(t *testing.T) {
+	cfg := proxytest.Config(proxytest.Host("h.test", "app"))
+	ctl := &cfg.Controllers[0]
+	ctl.Settings.ClientConnections = 2
+	ctl.Listeners = append(ctl.Listeners, model.Listener{Name: "proxy", Port: 80, ProxyProtocol: true})
+	onBoth(t, func(t *testing.T, kind loop.Kind) {
+		s := proxytest.Start(t, cfg, []model.EndpointSet{proxytest.Endpoints("app", app(t, echo))}, kind)
+		come := func(family, from string) *client {
+			c := dial(t, s.Addr("proxy"))
+			to := map[string]string{"TCP4": "10.0.0.1", "TCP6": "2001:db8::1"}[family]
+			c.send("PROXY %s %s %s 4000 80\r\nGET / HTTP/1.1\r\nHost: h.test\r\n\r\n", family, from, to)
+			return c
+		}
+		served := func(family, from string) *client {
+			c := come(family, from)
+			c.want("GET", 200, "*")
+			return c
+		}
+		first := served("TCP4", "192.0.2.1")
+		served("TCP4", "192.0.2.1")
+		come("TCP4", "192.0.2.1").closed()
+		served("TCP4", "192.0.2.2")
+		served("TCP6", "2001:db8:1:1::1")
+		served("TCP6", "2001:db8:1:1::2")
+		come("TCP6", "2001:db8:1:1:ffff::3").closed()
+		served("TCP6", "2001:db8:1:2::1")
+		for range 2 { // 127.0.0.1
+			c := dial(t, s.Addr("http"))
+			c.send("GET / HTTP/1.1\r\nHost: h.test\r\n\r\n")
+			c.want("GET", 200, "*")
+		}
+		dial(t, s.Addr("https")).closed()
+		if n := s.Listeners.Counts().Refused["client"]; n != 3 {
+			t.Errorf("%d connections were refused by the client's limit, want 3", n)
+		}
+		awaitActive(t, s, 8)
+		first.Close()
+		awaitActive(t, s, 7)
+		served("TCP4", "192.0.2.1")
+	})
+}
+
+// drop is a body that comes in pieces, one each two milliseconds.
+type drop struct{ piece, left int }
+
+func (d *drop) Read(p []byte) (int, error) {
+	if d.left == 0 {
+		return 0, io.EOF
+	}
+	time.Sleep(2 * time.Millisecond)
+	n := min(d.piece, d.left, len(p))
+	d.left -= n
+	return n, nil
+}
+
+// TestSlowBody: a body that comes too slowly on average is not waited for, however
+// steadily it comes, and one that takes longer than any time-out but comes fast enough is.
+func TestSlowBody(t *testing.T) {
+	cfg := proxytest.Config(proxytest.Host("h.test", "app"))
+	set := &cfg.Controllers[0].Settings
+	set.BodyTimeout, set.BodyRate = 1500*time.Millisecond, 10_000
+	onBoth(t, func(t *testing.T, kind loop.Kind) {
+		s := proxytest.Start(t, cfg, []model.EndpointSet{proxytest.Endpoints("app", app(t, func(w http.ResponseWriter, r *http.Request) {
+			n, err := io.Copy(io.Discard, r.Body)
+			fmt.Fprint(w, n, err)
+		}))}, kind)
+		t.Run("all", func(t *testing.T) {
+			for _, h2 := range []bool{false, true} {
+				for _, tt := range []struct {
+					name        string
+					piece, size int
+					want        string
+				}{
+					{"slow", 1, 100_000, ""},
+					{"honest", 500, 600_000, "600000 <nil>"}, // takes 2.4 s at least
+				} {
+					t.Run(fmt.Sprint(tt.name, h2), func(t *testing.T) {
+						t.Parallel()
+						b := browser(t, s.Addr("https"), h2)
+						b.Timeout = time.Minute
+						req, err := http.NewRequest("POST", "https://h.test/", &drop{tt.piece, tt.size})
+						if err != nil {
+							t.Fatal(err)
+						}
+						req.ContentLength = int64(tt.size)
+						resp, err := b.Do(req)
+						if tt.want == "" {
+							if err == nil {
+								resp.Body.Close()
+							}
+							if err == nil && resp.StatusCode != 408 {
+								t.Errorf("the answer is %v, want 408", resp)
+							}
+							return
+						}
+						if err != nil {
+							t.Fatal(err)
+						}
+						defer resp.Body.Close()
+						if got, _ := io.ReadAll(resp.Body); string(got) != tt.want {
+							t.Errorf("the answer is %s %q, want %q", resp.Status, got, tt.want)
+						}
+					})
+				}
+			}
+		})
+		timeouts := 0
+		for _, r := range s.Reports() {
+			if r.Kind == exchange.ClientTimeout {
+				timeouts++
+			}
+		}
+		if timeouts != 2 {
+			t.Errorf("%d slow bodies were cut off, want 2: %v", timeouts, s.Reports())
+		}
+	})
+}
