@@ -74,7 +74,7 @@ var kinds = [numKinds]kindInfo{
 	HeadTooLarge:         {"head-too-large", Downstream, 400, RetryNo, 0, "A field, or all of the head, is larger than `large-client-header-buffers` allows."},
 	URITooLong:           {"uri-too-long", Downstream, 414, RetryNo, 0, "The request line is longer than `large-client-header-buffers` allows."},
 	BodyTooLarge:         {"body-too-large", Downstream, 413, RetryNo, 0, "The body is larger than `proxy-body-size`."},
-	ClientTimeout:        {"client-timeout", Downstream, 408, RetryNo, 0, "The client did not send in time (`client-header-timeout`, `client-body-timeout`)."},
+	ClientTimeout:        {"client-timeout", Downstream, 408, RetryNo, 0, "The client did not send in time (`client-header-timeout`, `client-body-timeout`, `client-body-min-rate`)."},
 	ClientGone:           {"client-gone", Downstream, 499, RetryNo, 0, "The client closed the connection; 499 is only logged."},
 	NoRoute:              {"no-route", Internal, 404, RetryNo, 0, "No rule matches and there is no default backend."},
 	NoEndpoint:           {"no-endpoint", Upstream, 503, RetryNo, 0, "The service has no ready endpoint."},
