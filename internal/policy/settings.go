@@ -17,7 +17,7 @@ var (
 	headerTimeout     = Seconds("client-header-timeout", time.Minute, "Time in which a request head must come; 408 after it.", only)
 	bodyTimeout       = Seconds("client-body-timeout", time.Minute, "Longest gap between two reads of a request body; 408 after it.", only)
 	bodyRate          = Size("client-body-min-rate", 0, "0", "Bytes a second that a request body must come with on average, once client-body-timeout has been spent on waiting for it in all; 408 below that. Waiting for an endpoint does not count. 0 is no bound.", only)
-	workerConnections = Int("max-worker-connections", 16384, 0, 1<<24, "Client connections of the controller for each of worker-processes; further ones are closed at once. 0 is no limit.", only)
+	workerConnections = Int("max-worker-connections", 16384, 0, 1<<24, "Client connections of the controller's http and https listeners for each of worker-processes; further ones are closed at once. Those of TCP and UDP ports and of ssl-passthrough do not count, nor do connections to endpoints. 0 is no limit.", only)
 	workers           = key("worker-processes", "number or auto", 0, "auto", "What max-worker-connections is multiplied with; auto is the number of event loops, which is that of processors.", parseWorkers, []option{only})
 	clientConnections = Int("max-connections-per-client", 0, 0, 1<<24, "Connections that one client address may have, or the 64 bits of an IPv6 address that one customer has; further ones are closed at once. Behind a load balancer that hides clients all of them have its address. 0 is no limit.", only)
 	headerBuffers     = key("large-client-header-buffers", "number and size", buffers{4, 8 << 10}, "4 8k",

@@ -76,7 +76,7 @@ func (h *heldBody) each(f func([]byte) error) error {
 // name of the file goes at once: whatever happens to this process, nothing of the
 // body stays on the disk.
 func (h *heldBody) spill(dir string) (err error) {
-	if stopped := h.l.Await(func() {
+	if stopped := h.store(func() {
 		if h.file == nil {
 			if h.file, err = os.CreateTemp(dir, "pierhead-body-*"); err == nil {
 				err = os.Remove(h.file.Name())
@@ -93,6 +93,19 @@ func (h *heldBody) spill(dir string) (err error) {
 		return &holdError{err}
 	}
 	return nil
+}
+
+// storing bounds how many bodies are written or read at once: each takes a thread of the
+// system while the disk is slow, and Go ends a process that has ten thousand.
+var storing = make(chan struct{}, 256)
+
+// store uses the disk away from the loop.
+func (h *heldBody) store(f func()) error {
+	return h.l.Await(func() {
+		storing <- struct{}{}
+		defer func() { <-storing }()
+		f()
+	})
 }
 
 // writeTo sends the whole body with write, as often as it is called.
@@ -114,7 +127,7 @@ func (h *heldBody) writeTo(write func([]byte) error) error {
 // load reads the next bytes of the file into memory.
 func (h *heldBody) load(off int64) (err error) {
 	h.n = 0
-	if stopped := h.l.Await(func() {
+	if stopped := h.store(func() {
 		for i := range h.mem {
 			var n int
 			n, err = h.file.ReadAt(h.mem[i], off+int64(h.n))

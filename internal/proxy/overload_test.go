@@ -74,7 +74,9 @@ func TestStagesOfMemory(t *testing.T) {
 		if n := s.Listeners.Counts().Refused; n["memory"] != 2 || n["limit"]+n["client"] != 0 {
 			t.Errorf("refused connections: %v, want 2 for want of memory", n)
 		}
-		if n := s.Proxy("default").Metrics().Errors[exchange.Overloaded.String()]; n != 4 {
+		refused := func() uint64 { return s.Proxy("default").Metrics().Errors[exchange.Overloaded.String()] }
+		await(t, func() bool { return refused() >= 4 }) // they are counted after they were answered
+		if n := refused(); n != 4 {
 			t.Errorf("%d requests are counted as refused, want 4", n)
 		}
 	})
@@ -111,11 +113,16 @@ func TestConnectionLimit(t *testing.T) {
 // awaitActive waits until so many client connections are open.
 func awaitActive(t *testing.T, s *proxytest.Server, n int64) {
 	t.Helper()
-	deadline := time.After(patience)
-	for s.Listeners.Counts().Active != n {
+	await(t, func() bool { return s.Listeners.Counts().Active == n })
+}
+
+// await waits until something is so.
+func await(t *testing.T, so func() bool) {
+	t.Helper()
+	for deadline := time.After(patience); !so(); {
 		select {
 		case <-deadline:
-			t.Fatalf("%+v", s.Listeners.Counts())
+			t.Fatal("it is not so in time")
 		case <-time.After(time.Millisecond):
 		}
 	}
