@@ -341,7 +341,8 @@ func TestHTTP3Drain(t *testing.T) {
 		<-goOn
 		echo(w, r)
 	})})
-	b := browser3(t, s.Addr("https"))
+	addr := s.Addr("https") // while it is listened on
+	b := browser3(t, addr)
 	got := make(chan string, 1)
 	go func() {
 		resp, err := b.Get("https://h.test/x")
@@ -356,7 +357,6 @@ func TestHTTP3Drain(t *testing.T) {
 	<-asked
 	drained := make(chan error, 1)
 	go func() { drained <- s.Listeners.Drain(context.Background()) }()
-	addr := s.Addr("https")
 	close(goOn)
 	if text := <-got; text != "GET h.test /x " {
 		t.Errorf("answer is %q", text)
@@ -425,6 +425,8 @@ func TestEarlyData(t *testing.T) {
 			carrier := &quic.Transport{Conn: g}
 			defer socket.Close()
 			defer carrier.Close()
+			release := sync.OnceFunc(func() { close(g.open) })
+			defer release()
 			second, err := carrier.DialEarly(ctx, to, secure, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -436,7 +438,7 @@ func TestEarlyData(t *testing.T) {
 				t.Errorf("endpoint got %q", f)
 			}
 			s.Log.Wait(t, `"POST /early HTTP/3.0" 425 `)
-			close(g.open)
+			release()
 			<-second.HandshakeComplete()
 			if !second.ConnectionState().Used0RTT {
 				t.Error("nothing was early")
