@@ -41,7 +41,7 @@ func (e *errorLog) report(x *exchange.Exchange, err *exchange.Error) {
 	switch {
 	case err.Kind == exchange.Panic:
 		level = slog.LevelError
-	case err.Kind.Source() == exchange.Downstream, err.Kind == exchange.NoRoute, err.Kind == exchange.RouteClosed, err.Kind == exchange.NoEndpoint:
+	case err.Kind.Source() == exchange.Downstream, err.Kind == exchange.NoRoute, err.Kind == exchange.RouteClosed, err.Kind == exchange.NoEndpoint, err.Kind == exchange.UpstreamFull:
 		return
 	}
 	var inner *exchange.Error

@@ -17,12 +17,20 @@ var (
 	mFit       = newMetric("pierhead_upstream_endpoint_in_use", "gauge", healthLabels, "Whether an endpoint is in use: 0 while it is ejected or unhealthy. Of upstreams with eject-after, slow-start or health-check-path.")
 	mAllUsed   = newMetric("pierhead_upstream_all_used", "gauge", "upstream", "Whether all endpoints get requests since none is in use; likewise.")
 	mEjections = newMetric("pierhead_upstream_ejections_total", "counter", "upstream", "Times an endpoint was ejected (eject-after).")
+	mBounded   = newMetric("pierhead_upstream_refused_total", "counter", "upstream reason", "What the bounds of an upstream refused: full, requests when every endpoint was at max-connections, answered 503; retry, further tries beyond retry-budget.")
 	mChecks    = newMetric("pierhead_upstream_checks_total", "counter", "upstream result", "Health checks, by result: passed or failed.")
 )
 
 // collectHealth sends what is known of the health of endpoints.
 func (k *collector) collectHealth(send sender) {
 	for _, h := range k.c.runs.pools.Health() {
+		if h.Limited {
+			send(mBounded, float64(h.Full), h.Upstream, "full")
+			send(mBounded, float64(h.Spared), h.Upstream, "retry")
+		}
+		if !h.Guarded {
+			continue
+		}
 		for _, e := range h.Endpoints {
 			send(mFit, truth(e.Out == ""), h.Upstream, e.Addr.String())
 		}
@@ -58,7 +66,7 @@ func (c *Control) withHealth(s *admin.State) *admin.State {
 	return &now
 }
 
-// healthOf tells what puts endpoints of an upstream out of use.
+// healthOf tells what puts endpoints of an upstream out of use, and its bounds.
 func healthOf(up *model.Upstream) string {
 	var rules []string
 	if c := &up.Check; c.Path != "" {
@@ -69,6 +77,12 @@ func healthOf(up *model.Upstream) string {
 	}
 	if up.SlowStart > 0 {
 		rules = append(rules, fmt.Sprintf("slow start of %s", up.SlowStart))
+	}
+	if up.MaxConnections > 0 {
+		rules = append(rules, fmt.Sprintf("at most %d connections in use to each", up.MaxConnections))
+	}
+	if up.RetryBudget > 0 {
+		rules = append(rules, fmt.Sprintf("further tries for at most %d%% of the requests", up.RetryBudget))
 	}
 	return strings.Join(rules, "; ")
 }

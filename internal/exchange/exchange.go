@@ -85,6 +85,7 @@ type Route struct {
 // UpstreamInfo tells how the tries went.
 type UpstreamInfo struct {
 	Tries []Try // in order
+	Holds bool  // the endpoint that was picked last counts this exchange (max-connections)
 }
 
 // Try is one attempt at one endpoint.

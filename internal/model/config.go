@@ -197,6 +197,9 @@ type Balancing struct {
 	EjectFor   time.Duration `json:",omitempty"` // how long the first time
 	SlowStart  time.Duration `json:",omitempty"` // in which a newcomer gets more and more requests; 0: its share at once
 	Check      Check         `json:",omitzero"`
+
+	MaxConnections int `json:",omitempty"` // in use to one endpoint at a time; 0: any number
+	RetryBudget    int `json:",omitempty"` // further tries under way, in percent of requests; 0: any number
 }
 
 // Check is how endpoints are asked whether they are well; without a Path they are not.

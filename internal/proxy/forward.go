@@ -59,13 +59,20 @@ func (t *trip) takeBody(f *exchange.Forward) (exchange.Kind, error) {
 // try is one attempt at one endpoint.
 func (t *trip) try(f *exchange.Forward, r *retries) outcome {
 	x, l := &t.x, t.slot.loop
+	if r.dead == nil {
+		t.release()
+	}
+	if r.again {
+		t.again, r.again = true, false
+	}
 	e, open := r.dead, (*upstream.Endpoint).Dial
 	if r.dead = nil; e == nil {
 		e, open = t.route.Pool.Pick(x), (*upstream.Endpoint).Conn
 	}
 	if e == nil {
-		return outcome{kind: exchange.NoEndpoint}
+		return t.unpicked()
 	}
+	t.picked = e
 	t.letGo() // of the try before
 	r.count++
 	t.sent = false
@@ -77,6 +84,7 @@ func (t *trip) try(f *exchange.Forward, r *retries) outcome {
 	if err != nil {
 		rec.Err, rec.Total = connectKind(err), rec.Connect
 		t.tell(e, rec)
+		t.release()
 		return outcome{kind: rec.Err, err: err}
 	}
 	t.conn, t.keep = c, false
@@ -96,6 +104,9 @@ func (t *trip) try(f *exchange.Forward, r *retries) outcome {
 	rec.Err, rec.Total = o.kind, l.Now().Sub(begin)
 	if !o.stale {
 		t.tell(e, rec)
+	}
+	if r.dead == nil {
+		t.release()
 	}
 	return o
 }

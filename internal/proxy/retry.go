@@ -21,13 +21,14 @@ type retries struct {
 	f     *exchange.Forward
 	start time.Time
 	count int                // connections asked for
+	again bool               // the pool counts the next try as a further one
 	stale int                // of them, kept ones that were dead
 	dead  *upstream.Endpoint // whose kept connection was dead: it is asked once more, on a fresh one
 }
 
 // another reports whether a failed try may be followed by another one.
 func (r *retries) another(o outcome) bool {
-	if o.kind == exchange.NoEndpoint || !r.repeatable() {
+	if o.kind == exchange.NoEndpoint || o.kind == exchange.UpstreamFull || !r.repeatable() {
 		return false
 	}
 	if o.stale && r.safe() {
@@ -35,14 +36,14 @@ func (r *retries) another(o outcome) bool {
 		return true
 	}
 	r.dead = nil
-	if r.f.RetryOn&o.kind.RetryOn() == 0 || !r.left() {
+	if r.f.RetryOn&o.kind.RetryOn() == 0 {
 		return false
 	}
 	switch o.kind.Retry() {
 	case exchange.RetryYes:
-		return true
+		return r.left()
 	case exchange.RetryIdempotent:
-		return r.safe()
+		return r.safe() && r.left()
 	}
 	return false
 }
@@ -68,7 +69,8 @@ func (r *retries) safe() bool {
 	return true
 }
 
-// left reports whether the number and the time of tries allow one more.
+// left reports whether the number and the time of tries, and the pool's budget, allow one
+// more, which then counts.
 func (r *retries) left() bool {
 	limit := r.f.Tries
 	if limit <= 0 {
@@ -77,7 +79,12 @@ func (r *retries) left() bool {
 	if r.count-r.stale >= limit {
 		return false
 	}
-	return r.f.TryTimeout <= 0 || r.t.slot.loop.Now().Sub(r.start) < r.f.TryTimeout
+	if r.f.TryTimeout > 0 && r.t.slot.loop.Now().Sub(r.start) >= r.f.TryTimeout {
+		return false
+	}
+	var allowed bool
+	allowed, r.again = r.t.route.Pool.Again()
+	return allowed
 }
 
 // statusCondition is the condition of proxy-next-upstream that names a status.

@@ -24,12 +24,14 @@ type trip struct {
 	sent     bool     // bytes of the request reached the endpoint of this try
 	headSent bool     // the final head went to the client: nothing can be answered any more
 
-	conn    *upstream.Conn // in use: its buffer holds the strings of resp
-	keep    bool           // it may serve another request
-	upload  *upload        // that may still run on it
-	watched *upstream.Conn // to be closed when the client gives up
-	gone    bool           // the client gave up
-	bare    bool           // after a panic: no response step runs any more
+	picked  *upstream.Endpoint // of this try
+	again   bool               // the pool counts it as a further one
+	conn    *upstream.Conn     // in use: its buffer holds the strings of resp
+	keep    bool               // it may serve another request
+	upload  *upload            // that may still run on it
+	watched *upstream.Conn     // to be closed when the client gives up
+	gone    bool               // the client gave up
+	bare    bool               // after a panic: no response step runs any more
 	step    exchange.LogStep
 	kind    exchange.Kind // what failed
 
@@ -59,6 +61,7 @@ func (t *trip) end() bool {
 	x.End = t.slot.loop.Now()
 	x.Sent = t.w.Sent()
 	t.upload.abandon()
+	t.release() // after a panic
 	t.logSteps()
 	t.slot.meter.end(x, t.kind, t.table)
 	whole := t.attempt((*trip).accessLog)
@@ -87,7 +90,7 @@ func (t *trip) reset() {
 	x := &t.x
 	x.Reset() // and with it out and resp
 	x.In = nil
-	t.w, t.table, t.route, t.held, t.conn, t.upload, t.watched, t.step = nil, nil, nil, heldBody{}, nil, nil, nil, nil
+	t.w, t.table, t.route, t.held, t.picked, t.conn, t.upload, t.watched, t.step = nil, nil, nil, heldBody{}, nil, nil, nil, nil, nil
 	t.streamed, t.sent, t.headSent, t.keep, t.gone, t.bare, t.kind = false, false, false, false, false, false, exchange.OK
 }
 

@@ -68,6 +68,7 @@ const (
 	fit                    // it is in use
 	untried                // x did not try it yet: none is in use, so that all are
 	nothing
+	full // there is none with room for a request
 )
 
 // begin finds out what can be asked for.
@@ -77,11 +78,15 @@ func (s search) begin() search {
 	}
 	if !s.v.guarded {
 		s.need = untried
-		if len(s.x.Upstream.Tries) == 0 {
+		if len(s.x.Upstream.Tries) == 0 && s.v.MaxConnections == 0 {
 			return s
 		}
 	}
-	for ; s.need < nothing; s.need++ {
+	last := nothing // which needs no look
+	if s.v.MaxConnections > 0 {
+		last = full
+	}
+	for ; s.need < last; s.need++ {
 		for _, e := range s.v.endpoints {
 			if s.takes(e) {
 				return s
@@ -93,6 +98,9 @@ func (s search) begin() search {
 
 // takes reports whether e has what is asked for.
 func (s *search) takes(e *Endpoint) bool {
+	if e.full(s.v.MaxConnections) {
+		return false
+	}
 	switch s.need {
 	case fitUntried:
 		return e.health.fit(s.now) && !tried(s.x, e)
@@ -104,8 +112,10 @@ func (s *search) takes(e *Endpoint) bool {
 	return true
 }
 
-// shuns reports whether e is out of use while others are not.
-func (s *search) shuns(e *Endpoint) bool { return s.need <= fit && !e.health.fit(s.now) }
+// shuns reports whether e is out of use while others are not, or full.
+func (s *search) shuns(e *Endpoint) bool {
+	return s.need <= fit && !e.health.fit(s.now) || e.full(s.v.MaxConnections)
+}
 
 // drawn is takes for what chance or turn has drawn: a newcomer is often passed over.
 func (s *search) drawn(e *Endpoint) bool {
@@ -114,10 +124,16 @@ func (s *search) drawn(e *Endpoint) bool {
 
 // choose is Pick without sessions. The pool is not empty.
 func (p *Pool) choose(v *view, x *exchange.Exchange) *Endpoint {
-	if len(v.endpoints) == 1 {
+	if len(v.endpoints) == 1 && v.MaxConnections == 0 {
 		return v.endpoints[0]
 	}
 	s := search{v: v, x: x}.begin()
+	switch {
+	case s.need == full:
+		return nil
+	case len(v.endpoints) == 1:
+		return v.endpoints[0]
+	}
 	switch v.way {
 	case byTime, byLoad:
 		return s.better()

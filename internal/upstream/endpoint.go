@@ -21,6 +21,7 @@ type Endpoint struct {
 	gone   atomic.Bool // it left its pool: no connection is kept any more
 	score  score
 	health health
+	held   atomic.Int64           // requests that it has, where their number is bounded
 	slots  []atomic.Pointer[slot] // by Loop.Index; nil: that loop had no use for it yet
 }
 

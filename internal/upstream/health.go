@@ -165,7 +165,8 @@ func (p *Pool) report(c HealthChange) {
 	}
 }
 
-// HealthStatus is what is known of the health of a pool that has rules for it.
+// HealthStatus is what is known of a pool that has rules for the health of its endpoints, or
+// bounds.
 type HealthStatus struct {
 	Upstream   string
 	Endpoints  []EndpointStatus
@@ -174,22 +175,28 @@ type HealthStatus struct {
 	Failed     uint64
 	AllAreUsed bool // since none is in use
 	Checked    bool
+	Limited    bool   // by max-connections or retry-budget
+	Full       uint64 // requests that found no endpoint with room
+	Spared     uint64 // tries that the budget did not allow
 	Ejecting   bool
+	Guarded    bool // there are rules for the health of endpoints
 }
 
-// Health tells of all pools that have rules for the health of endpoints, by name.
+// Health tells of all pools that have such rules or bounds.
 func (s *Set) Health() []HealthStatus {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var all []HealthStatus
 	for _, p := range s.pools {
 		v := p.view.Load()
-		if !v.guarded {
+		limited := v.MaxConnections > 0 || v.RetryBudget > 0
+		if !v.guarded && !limited {
 			continue
 		}
 		h := HealthStatus{Upstream: p.name, Endpoints: p.Snapshot().Endpoints, Checked: v.Check.Path != "", Ejecting: v.EjectAfter > 0}
 		h.Ejections, h.Passed, h.Failed = p.counts.ejections.Load(), p.counts.passed.Load(), p.counts.failed.Load()
 		h.AllAreUsed = len(v.endpoints) > 0 && p.inUse(v, clock(time.Now())) == 0
+		h.Guarded, h.Limited, h.Full, h.Spared = v.guarded, limited, p.circuit.full.Load(), p.circuit.spared.Load()
 		all = append(all, h)
 	}
 	return all

@@ -24,6 +24,7 @@ type Pool struct {
 	external *external   // nil: endpoints are given
 	checks   *checks     // nil: endpoints are not asked how they are; mu guards it
 	counts   healthCounts
+	circuit  circuit
 	picks    atomic.Uint64
 
 	up   model.Upstream // as it was applied; the Set's mutex is held
@@ -186,15 +187,24 @@ func (p *Pool) retire() {
 
 // Pick chooses the endpoint for the next try of x, or nil when there is none: by the
 // session's cookie where the upstream is sticky, else as the upstream is balanced. An
-// endpoint that x tried already is avoided while others are left.
+// endpoint that x tried already is avoided while others are left. Nil of a pool that is
+// not Empty: its endpoints are full.
 func (p *Pool) Pick(x *exchange.Exchange) *Endpoint {
 	v := p.view.Load()
 	if p.external != nil {
 		p.external.use()
 	}
-	if len(v.endpoints) == 0 {
+	switch {
+	case len(v.endpoints) == 0:
 		return nil
+	case v.MaxConnections > 0:
+		return p.pickFree(v, x)
 	}
+	return p.pick(v, x)
+}
+
+// pick is Pick; nil is a full pool.
+func (p *Pool) pick(v *view, x *exchange.Exchange) *Endpoint {
 	if v.sticky != nil {
 		return p.pickSticky(v, x)
 	}

@@ -23,6 +23,9 @@ func (p *Pool) pickSticky(v *view, x *exchange.Exchange) *Endpoint {
 		}
 	}
 	a.Fresh = true
+	if s.need == full {
+		return nil
+	}
 	if v.digests != nil {
 		e := p.next(s)
 		a.Picked = e.digest
