@@ -107,7 +107,7 @@ spec:
 ---
 apiVersion: networking.k8s.io/v1
 kind: Ingress
-metadata: {name: guarded, namespace: default, annotations: {kubernetes.io/ingress.class: nginx, pierhead.dev/eject-after: "5", pierhead.dev/health-check-path: /}}
+metadata: {name: guarded, namespace: default, annotations: {kubernetes.io/ingress.class: nginx, pierhead.dev/eject-after: "5", pierhead.dev/health-check-path: /, pierhead.dev/retry-budget: "20"}}
 spec:
   rules: [{host: guarded.test, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: guarded, port: {number: 80}}}}]}}]
 `)
