@@ -110,3 +110,38 @@ func TestHTTP3(t *testing.T) {
 		s.Log.Wait(t, `"GET /get HTTP/3.0" 200`)
 	})
 }
+
+// TestHTTP3Limits holds that connections of HTTP/3 count among those that a controller and
+// a client may have, that they are closed over the limit, and that one that goes makes
+// room.
+func TestHTTP3Limits(t *testing.T) {
+	for reason, limit := range map[string]func(*model.Settings){
+		"limit":  func(s *model.Settings) { s.WorkerConnections, s.Workers = 2, 1 },
+		"client": func(s *model.Settings) { s.ClientConnections = 2 },
+	} {
+		t.Run(reason, func(t *testing.T) {
+			cfg := proxytest.Config(proxytest.Host("h.test", "app"))
+			cfg.Controllers[0].Settings.HTTP3 = true
+			limit(&cfg.Controllers[0].Settings)
+			s := proxytest.Start(t, cfg, []model.EndpointSet{proxytest.Endpoints("app", app(t, echo))}, loop.DefaultKind())
+			first := browser3(t, s.Addr("https"))
+			for _, b := range []*http.Client{first, browser3(t, s.Addr("https"))} {
+				if resp, _ := get(t, b, "https://h.test/"); resp.StatusCode != 200 {
+					t.Errorf("status %d", resp.StatusCode)
+				}
+			}
+			if resp, err := browser3(t, s.Addr("https")).Get("https://h.test/"); err == nil {
+				resp.Body.Close()
+				t.Errorf("a third connection is served: %d", resp.StatusCode)
+			}
+			if n := s.Listeners.Counts().Refused[reason]; n == 0 {
+				t.Errorf("none is counted as refused for %q", reason)
+			}
+			first.Transport.(*http3.Transport).Close()
+			awaitActive(t, s, 1)
+			if resp, _ := get(t, browser3(t, s.Addr("https")), "https://h.test/"); resp.StatusCode != 200 {
+				t.Errorf("status %d when there is room again", resp.StatusCode)
+			}
+		})
+	}
+}
