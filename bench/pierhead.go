@@ -18,6 +18,7 @@ type setup struct {
 	policies bool // twenty policies on the route
 	tickets  bool // TLS sessions are resumed
 	grpc     bool // the upstream speaks HTTP/2
+	http3    bool // HTTP/3 is offered
 }
 
 // target is a proxy that runs.
@@ -64,14 +65,14 @@ ports: [{port: %s}]
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: settings, namespace: default}
-data: {disable-access-log: "%t", keep-alive-requests: "1000000000", upstream-keepalive-requests: "1000000000", ssl-session-tickets: "%t"}
+data: {disable-access-log: "%t", keep-alive-requests: "1000000000", upstream-keepalive-requests: "1000000000", ssl-session-tickets: "%t", use-http3: "%t"}
 ---
 apiVersion: v1
 kind: Secret
 metadata: {name: bench, namespace: default}
 type: kubernetes.io/tls
 data: {tls.crt: %s, tls.key: %s}
-`, host, port, !s.log, s.tickets, base64.StdEncoding.EncodeToString(b.cert.chain), base64.StdEncoding.EncodeToString(b.cert.key))
+`, host, port, !s.log, s.tickets, s.http3, base64.StdEncoding.EncodeToString(b.cert.chain), base64.StdEncoding.EncodeToString(b.cert.key))
 	annotations := "    kubernetes.io/ingress.class: nginx\n" + protocol
 	if s.policies {
 		annotations += twentyPolicies

@@ -49,7 +49,11 @@ func goals(outcomes []outcome) string {
 		if o.base == "nginx" {
 			continue
 		}
-		fmt.Fprintf(&w, "\n%s (%s), beside %s with %s %s, goal %s:\n\n", o.name, o.what, o.base, figure(o.median(o.base)), o.unit, o.goalText())
+		goal := ""
+		if o.goal > 0 {
+			goal = ", goal " + o.goalText()
+		}
+		fmt.Fprintf(&w, "\n%s (%s), beside %s with %s %s%s:\n\n", o.name, o.what, o.base, figure(o.median(o.base)), o.unit, goal)
 		for _, c := range o.who {
 			if c.name != o.base {
 				fmt.Fprintf(&w, "- %s: %s\n", c.name, o.cell(c.name))
