@@ -4,6 +4,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pierhead/pierhead/internal/loop"
 )
@@ -93,12 +94,22 @@ func wakeWriter(arg any) {
 	}
 }
 
+// gather is how long the first line waits for others, so that a busy server writes many
+// at once.
+const gather = 5 * time.Millisecond
+
 func (a *AccessLog) run() {
 	defer close(a.done)
 	var spare []byte
+	timer := time.NewTimer(gather)
 	for {
 		select {
 		case <-a.wake:
+			timer.Reset(gather)
+			select {
+			case <-timer.C:
+			case <-a.closed:
+			}
 			spare = a.writeOut(spare)
 		case <-a.closed:
 			a.writeOut(spare)
