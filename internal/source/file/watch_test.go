@@ -101,7 +101,7 @@ func TestGathered(t *testing.T) {
 		<-tick.C
 		write(t, filepath.Join("m", "a.yaml"), service("a", i+1))
 	}
-	if n := len(changes); n < 1 || n > 6 {
+	if n := len(changes); n < 1 || n > writes/4 { // a busy machine makes pauses of its own
 		t.Errorf("%d writes were told %d times", writes, n)
 	}
 	within(t, s, changes, "default/a:160")
