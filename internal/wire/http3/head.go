@@ -2,6 +2,7 @@ package http3
 
 import (
 	"io"
+	"time"
 
 	"github.com/pierhead/pierhead/internal/message"
 	"github.com/pierhead/pierhead/internal/wire/http2"
@@ -59,7 +60,7 @@ func (s *stream) head(length uint64) error {
 		if err := s.section(&h, length); err != nil {
 			return err
 		}
-		if s.in.ended() {
+		if s.awaitEnd() {
 			body = nil
 		}
 	}
@@ -70,6 +71,21 @@ func (s *stream) head(length uint64) error {
 	s.req.Version = message.HTTP3
 	s.fault, s.expect, s.toCome = h.Fault, h.Expect, s.req.Length
 	return nil
+}
+
+// endWait is how long the end of a request without a body may come after its head.
+const endWait = time.Second
+
+// awaitEnd reports whether the head is all of the request. Many clients send the end in a
+// packet of its own; a GET that does not wait for it would be one with a body.
+func (s *stream) awaitEnd() bool {
+	if m := s.req.Method; (m == "GET" || m == "HEAD") && len(s.in.left()) == 0 && !s.in.eof {
+		if d, ok := s.in.src.(interface{ SetReadDeadline(time.Time) error }); ok {
+			d.SetReadDeadline(time.Now().Add(endWait))
+		}
+		s.in.fill() // what goes wrong, who reads the body learns
+	}
+	return s.in.ended()
 }
 
 // early decides on a request that came before the handshake was over: somebody may have

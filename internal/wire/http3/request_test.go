@@ -1,8 +1,12 @@
 package http3
 
 import (
+	"bytes"
+	"io"
+	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/message"
@@ -36,6 +40,20 @@ func TestRequests(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestLateEnd holds that a GET has no body when its end comes after its head, and that
+// one whose end does not come in time is served.
+func TestLateEnd(t *testing.T) {
+	head := bytes.NewReader(request("GET"))
+	if s := fed(iotest.OneByteReader(head)); s.readHead() != nil || s.req.Body != nil || s.req.Length != 0 {
+		t.Errorf("a GET that ends after its head has a body of %d bytes", s.req.Length)
+	}
+	head.Seek(0, io.SeekStart)
+	slow := io.MultiReader(head, iotest.ErrReader(os.ErrDeadlineExceeded))
+	if s := fed(slow); s.readHead() != nil || s.req.Body == nil || s.req.Length != message.Unknown {
+		t.Errorf("a GET that does not end has no body, length %d", s.req.Length)
+	}
 }
 
 // TestMalformed sends requests that break HTTP/3 or HTTP: each ends its stream with
