@@ -119,7 +119,7 @@ func awaitActive(t *testing.T, s *proxytest.Server, n int64) {
 // await waits until something is so.
 func await(t *testing.T, so func() bool) {
 	t.Helper()
-	for deadline := time.After(patience); !so(); {
+	for deadline := time.After(time.Minute); !so(); {
 		select {
 		case <-deadline:
 			t.Fatal("it is not so in time")
