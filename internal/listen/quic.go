@@ -183,21 +183,41 @@ func (q *quicSocket) refuse() {
 // stands a load balancer that may have none, and that could not say who the client is.
 func (d *Listener) wantsQUIC() bool { return d.TLS && d.Settings.HTTP3 && !d.ProxyProtocol && !d.NoUDP }
 
-// openUDP opens or closes the UDP port of a listener that is open.
-func (s *Set) openUDP(k *socket, d Listener) {
+// listen opens the socket of a listener. Where any port will do it is one whose UDP port is
+// free as well, if that is wanted.
+func (s *Set) listen(k *socket, d Listener) (err error) {
+	for try := 1; ; try++ {
+		if k.listener, err = s.engine.Listen(d.Bind, k.accept); err != nil {
+			return err
+		}
+		if d.Bind.Port() != 0 || !d.wantsQUIC() || try == anyPorts || s.openUDP(k, d) {
+			return nil
+		}
+		k.listener.Close()
+	}
+}
+
+// anyPorts is how many ports are tried for one that is free for both.
+const anyPorts = 8
+
+// openUDP opens or closes the UDP port of a listener that is open, and reports whether it
+// is as it should be.
+func (s *Set) openUDP(k *socket, d Listener) (ok bool) {
 	q := k.quic.Load()
 	switch want := d.wantsQUIC(); {
 	case want && q == nil:
 		q, err := k.openQUIC(netip.AddrPortFrom(d.Bind.Addr(), k.listener.Addr().Port()))
 		if err != nil {
 			s.failed[d.Name+" (UDP)"] = failed{d, true, err}
-			return
+			return false
 		}
+		delete(s.failed, d.Name+" (UDP)")
 		s.quics[q] = struct{}{}
 		k.quic.Store(q)
 	case !want && q != nil:
 		k.closeUDP()
 	}
+	return true
 }
 
 // closeUDP ends HTTP/3 on a listener; its connections are asked to end.

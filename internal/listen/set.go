@@ -149,12 +149,10 @@ func (s *Set) open(d Listener) {
 		return
 	}
 	k := newSocket(s, o)
-	l, err := s.engine.Listen(d.Bind, k.accept)
-	if err != nil {
+	if err := s.listen(k, d); err != nil {
 		s.failed[d.Name] = failed{d, false, err}
 		return // an old socket on another address goes on until there is a new one
 	}
-	k.listener = l
 	s.sockets[d.Name] = k
 	s.openUDP(k, d)
 	if old != nil {
