@@ -20,17 +20,11 @@ import (
 	"github.com/pierhead/pierhead/internal/translate"
 )
 
-// freePorts returns ports of 127.0.0.1 that nobody listens on.
+// freePorts returns ports that nobody has.
 func freePorts(t *testing.T, n int) (ports []string) {
 	t.Helper()
 	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		_, port, _ := net.SplitHostPort(ln.Addr().String())
-		ports = append(ports, port)
+		ports = append(ports, freePort(t))
 	}
 	return ports
 }

@@ -264,8 +264,12 @@ func TestControllerWaitsForAddress(t *testing.T) {
 	}
 	opened := make(chan *controller)
 	go func() { opened <- n.open(t, "waits") }()
-	for {
-		if code, text := healthOf(t, "waits"); strings.Contains(text, "waiting for the address 127.0.0.1:"+n.health) {
+	for end := time.Now().Add(time.Minute); ; {
+		code, text := healthOf(t, "waits")
+		if time.Now().After(end) {
+			t.Fatalf("healthz says %q", text)
+		}
+		if strings.Contains(text, "waiting for the address 127.0.0.1:"+n.health) {
 			if code != 1 {
 				t.Errorf("healthz ends with %d: %s", code, text)
 			}

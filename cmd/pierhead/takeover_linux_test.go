@@ -87,17 +87,6 @@ func (p *instance) ends(t *testing.T) {
 	}
 }
 
-// freePort returns a port that is free now.
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return fmt.Sprint(ln.Addr().(*net.TCPAddr).Port)
-}
-
 // TestTakeover has one process after the other take the place of the one before, under a
 // load of new connections: none is refused, none is reset. One that dies before it is
 // live changes nothing.
