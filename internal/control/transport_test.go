@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
@@ -21,6 +22,8 @@ func transport(t *testing.T, over, addr, serverName string) http.RoundTripper {
 		tr := &http3.Transport{
 			DisableCompression: true, TLSClientConfig: secure,
 			Dial: func(ctx context.Context, _ string, tc *tls.Config, qc *quic.Config) (*quic.Conn, error) {
+				qc = qc.Clone()
+				qc.HandshakeIdleTimeout = time.Minute // packets are lost and come late where much else runs
 				return quic.DialAddr(ctx, addr, tc, qc)
 			},
 		}

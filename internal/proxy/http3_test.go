@@ -54,6 +54,12 @@ func dialQUIC(ctx context.Context, t *testing.T, addr string, tc *tls.Config, qc
 		return nil, err
 	}
 	carrier := &quic.Transport{Conn: from}
+	if qc == nil {
+		qc = &quic.Config{}
+	} else {
+		qc = qc.Clone()
+	}
+	qc.HandshakeIdleTimeout, qc.MaxIdleTimeout = long, long
 	t.Cleanup(func() { carrier.Close(); from.Close() })
 	return carrier.Dial(ctx, to, tc, qc)
 }

@@ -90,7 +90,7 @@ func QUIC(lim *http2.Limits) *quic.Config {
 }
 
 // maxHandshake is the longest that a client may be silent in the handshake.
-const maxHandshake = 5 * time.Second
+const maxHandshake = 10 * time.Second
 
 func or(n, other int) int {
 	if n > 0 {

@@ -80,7 +80,9 @@ func start(t testing.TB, kind loop.Kind, cfg ServerConfig) *server {
 		t.Fatal(err)
 	}
 	carrier := &quic.Transport{Conn: packets}
-	ln, err := carrier.Listen(&tls.Config{Certificates: []tls.Certificate{keyPair(t)}, NextProtos: []string{Proto}}, QUIC(cfg.limits()))
+	transport := QUIC(cfg.limits())
+	transport.HandshakeIdleTimeout, transport.MaxIdleTimeout = patience, patience
+	ln, err := carrier.Listen(&tls.Config{Certificates: []tls.Certificate{keyPair(t)}, NextProtos: []string{Proto}}, transport)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +137,7 @@ func (s *server) dial(t testing.TB, control ...[]byte) *client {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	qc, err := quic.DialAddr(ctx, s.addr.String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{Proto}, ServerName: "h.test"}, nil)
+	qc, err := quic.DialAddr(ctx, s.addr.String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{Proto}, ServerName: "h.test"}, &quic.Config{HandshakeIdleTimeout: patience, MaxIdleTimeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
