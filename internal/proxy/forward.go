@@ -6,6 +6,7 @@ import (
 
 	"github.com/pierhead/pierhead/internal/exchange"
 	"github.com/pierhead/pierhead/internal/upstream"
+	"github.com/pierhead/pierhead/internal/wire/http2"
 )
 
 // forward sends the request to an endpoint and the answer to the client. What fails
@@ -44,7 +45,7 @@ func (t *trip) takeBody(f *exchange.Forward) (exchange.Kind, error) {
 		out.Body, out.Length = nil, 0
 		return exchange.OK, nil
 	}
-	if !f.BufferRequest {
+	if !f.BufferRequest || t.route.Pool.GRPC() {
 		return exchange.OK, nil
 	}
 	err := t.held.fill(t.slot.loop, out.Body, f.BodyLimit, t.slot.server.TempDir)
@@ -126,6 +127,10 @@ func (t *trip) converse(c *upstream.Conn, f *exchange.Forward, r *retries, rec *
 		c.Stream().Close()
 		if k := up.failure(); k != exchange.OK { // the client's fault comes first
 			return outcome{kind: k, err: up.err}
+		}
+		if errors.Is(err, http2.ErrRefused) {
+			t.sent = false // nobody looked at it
+			return outcome{kind: exchange.UpstreamClosed, err: err, stale: true}
 		}
 		k := upstreamKind(err)
 		return outcome{kind: k, err: err, stale: k == exchange.UpstreamClosed && c.Reused}

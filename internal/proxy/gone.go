@@ -68,6 +68,9 @@ func (t *trip) await(s loop.Stream, f *exchange.Forward) error {
 		if err := loop.WaitEither(client, s); err != nil {
 			return err
 		}
+		if !s.Ready() && !until.After(t.slot.loop.Now()) {
+			return loop.ErrTimeout
+		}
 	}
 	return nil
 }

@@ -51,6 +51,10 @@ func (t *trip) answer(r *exchange.Reply) {
 	}
 	resp.Length = int64(len(body))
 	t.finishHead()
+	if t.asksGRPC() && resp.Status >= 400 {
+		t.sayGRPC()
+		body = nil
+	}
 	err := t.w.WriteHead(resp)
 	if err != nil && badField(err) {
 		// A policy made a field of something that is none. Say that, without it.

@@ -127,9 +127,9 @@ func upstreamKind(err error) exchange.Kind {
 		return exchange.Storage
 	case errors.Is(err, loop.ErrTimeout):
 		return exchange.UpstreamTimeout
-	case errors.Is(err, http1.ErrHeadTooLarge):
+	case errors.Is(err, http1.ErrHeadTooLarge), errors.Is(err, http2.ErrHeadTooLarge):
 		return exchange.UpstreamHeadTooLarge
-	case errors.Is(err, http1.ErrInvalid), errors.Is(err, errUnasked), errors.Is(err, errInterim):
+	case errors.Is(err, http1.ErrInvalid), errors.Is(err, http2.ErrInvalid), errors.Is(err, errUnasked), errors.Is(err, errInterim):
 		return exchange.UpstreamInvalid
 	}
 	return exchange.UpstreamClosed

@@ -57,7 +57,9 @@ var errStale = errors.New("connection was closed by the server")
 
 // ask sends a head and reads the final head of the answer.
 func (c *Conn) ask(req *message.Request, resp *message.Response, fwd *exchange.Forward) error {
-	c.SendTimeout, c.ReadTimeout = fwd.SendTimeout, fwd.ReadTimeout
+	if h1, ok := c.Wire.(*http1.ClientConn); ok {
+		h1.SendTimeout, h1.ReadTimeout = fwd.SendTimeout, fwd.ReadTimeout
+	}
 	err := c.WriteHead(req)
 	if err == nil {
 		if err = c.Finish(nil); err != nil && !errors.Is(err, loop.ErrTimeout) {

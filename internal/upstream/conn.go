@@ -6,12 +6,29 @@ import (
 
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/message"
-	"github.com/pierhead/pierhead/internal/wire/http1"
 )
+
+// Wire is a connection, or a place on one, that carries one request at a time:
+// http1.ClientConn and http2.ClientStream say what the methods do.
+type Wire interface {
+	Stream() loop.Stream
+	WriteHead(*message.Request) error
+	Write([]byte) (int, error)
+	Flush() error
+	Finish(trailer *message.Header) error
+	ReadHead(r *message.Response, method string, maxHead int) error
+	Reusable() bool
+	Buffered() int
+	Raw() int64
+	TookRaw(int64)
+	Tunnel() (loop.Stream, error)
+	Release()
+	Close() error
+}
 
 // Conn is a connection to an endpoint, in use by one request or waiting for the next.
 type Conn struct {
-	*http1.ClientConn
+	Wire
 	Reused bool // it carried a request before this one
 
 	stream   loop.Stream
@@ -25,6 +42,8 @@ type Conn struct {
 	above        *Conn
 	older, newer *Conn // on the loop's shelf
 
+	shared *shared // the connection that carries others too, nil: it is this one's alone
+
 	unread message.Body // of a Client's answer
 	done   func()       // ends it
 }
@@ -36,6 +55,9 @@ const (
 	waiting
 	ended
 )
+
+// Multiplexed reports whether the request is one of many on an HTTP/2 connection.
+func (c *Conn) Multiplexed() bool { return c.shared != nil }
 
 // Endpoint returns where the connection leads.
 func (c *Conn) Endpoint() *Endpoint { return c.endpoint }
@@ -59,6 +81,10 @@ func (c *Conn) fit(now time.Time) bool {
 // response head are not valid afterwards.
 func (c *Conn) Put() {
 	if c.state != inUse {
+		return
+	}
+	if c.shared != nil {
+		c.leave()
 		return
 	}
 	keep := c.endpoint.keep
@@ -100,6 +126,10 @@ const surplusFactor = 8
 // are not valid afterwards.
 func (c *Conn) Discard() {
 	if c.state != inUse {
+		return
+	}
+	if c.shared != nil {
+		c.leave()
 		return
 	}
 	c.state = ended

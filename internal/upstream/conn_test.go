@@ -17,6 +17,7 @@ import (
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/message"
 	"github.com/pierhead/pierhead/internal/model"
+	"github.com/pierhead/pierhead/internal/wire/http1"
 )
 
 // onEngines runs a test on both kinds of engine.
@@ -330,7 +331,7 @@ func TestEndpointThatGoes(t *testing.T) {
 				srv.awaitClosed(t, 2) // those that waited
 				for i, l := range e.Loops() {
 					on(l, func() {
-						busy[i].ReadTimeout = 0
+						busy[i].Wire.(*http1.ClientConn).ReadTimeout = 0
 						if got, err := get(busy[i], "/still"); got != "hello /still" || err != nil {
 							t.Errorf("a request in flight: %q, %v", got, err)
 						}

@@ -10,6 +10,7 @@ import (
 	"github.com/pierhead/pierhead/internal/exchange"
 	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/wire/http1"
+	"github.com/pierhead/pierhead/internal/wire/http2"
 )
 
 // Endpoint is one address of a pool, with its connections.
@@ -18,7 +19,9 @@ type Endpoint struct {
 	tls    *tls.Config // nil: plain
 	digest string      // its key in sticky mode "persistent"
 	keep   *keeper
-	gone   atomic.Bool // it left its pool: no connection is kept any more
+	multi  bool               // it speaks HTTP/2
+	client http2.ClientConfig // likewise
+	gone   atomic.Bool        // it left its pool: no connection is kept any more
 	score  score
 	health health
 	held   atomic.Int64           // requests that it has, where their number is bounded
@@ -28,17 +31,24 @@ type Endpoint struct {
 // slot is what one loop has of an endpoint. The connections are that loop's alone; the
 // counters are read by everybody.
 type slot struct {
-	top *Conn // the connection that began to wait last
+	top   *Conn      // the connection that began to wait last
+	multi *multiplex // of an endpoint that speaks HTTP/2
 
 	waiting  atomic.Int64 // connections below top, top included
 	inFlight atomic.Int64
 	requests atomic.Int64
 	failures atomic.Int64
-	_        [24]byte // two loops do not share a cache line
+	_        [16]byte // two loops do not share a cache line
 }
 
 func newEndpoint(addr netip.AddrPort, cfg *tls.Config, keep *keeper) *Endpoint {
 	return &Endpoint{addr: addr, tls: cfg, keep: keep, slots: make([]atomic.Pointer[slot], len(keep.shelves))}
+}
+
+// speakHTTP2 makes a new endpoint one that speaks HTTP/2.
+func (e *Endpoint) speakHTTP2() {
+	e.multi = true
+	e.client = http2.ClientConfig{Idle: e.idle, Rested: rested, Closed: closed, Secure: e.tls != nil}
 }
 
 // slot returns what this loop has of the endpoint. Most endpoints of a large cluster
@@ -62,6 +72,9 @@ func (e *Endpoint) Gone() bool { return e.gone.Load() }
 // Conn returns a connection for one request: the youngest that waits on this loop, or a
 // new one. It must be given back by Put or Discard. Errors are *exchange.Error.
 func (e *Endpoint) Conn(l *loop.Loop, fwd *exchange.Forward) (*Conn, error) {
+	if e.multi {
+		return e.stream(l, fwd, false)
+	}
 	s := e.slot(l)
 	for c := s.top; c != nil; c = s.top {
 		c.unlink()
@@ -81,21 +94,33 @@ func (e *Endpoint) Conn(l *loop.Loop, fwd *exchange.Forward) (*Conn, error) {
 // Dial is Conn without the connections that wait: for another try after one of them
 // turned out to be dead.
 func (e *Endpoint) Dial(l *loop.Loop, fwd *exchange.Forward) (*Conn, error) {
+	if e.multi {
+		return e.stream(l, fwd, true)
+	}
 	s := e.slot(l)
+	stream, err := e.connect(l, s, fwd)
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{Wire: http1.NewClient(stream), stream: stream, loop: l, endpoint: e, born: l.Now()}
+	c.begin(s)
+	return c, nil
+}
+
+// connect opens a connection. Errors are *exchange.Error.
+func (e *Endpoint) connect(l *loop.Loop, s *slot, fwd *exchange.Forward) (loop.Stream, error) {
 	s.inFlight.Add(1)
 	stream, err := e.open(l, fwd.ConnectTimeout)
 	s.inFlight.Add(-1)
-	if err != nil {
-		s.failures.Add(1)
-		kind := exchange.ConnectFailed
-		if errors.Is(err, loop.ErrTimeout) {
-			kind = exchange.ConnectTimeout
-		}
-		return nil, &exchange.Error{Kind: kind, Err: err}
+	if err == nil {
+		return stream, nil
 	}
-	c := &Conn{ClientConn: http1.NewClient(stream), stream: stream, loop: l, endpoint: e, born: l.Now()}
-	c.begin(s)
-	return c, nil
+	s.failures.Add(1)
+	kind := exchange.ConnectFailed
+	if errors.Is(err, loop.ErrTimeout) {
+		kind = exchange.ConnectTimeout
+	}
+	return nil, &exchange.Error{Kind: kind, Err: err}
 }
 
 // open connects, with TLS where the endpoint has it, all within the timeout.
@@ -127,7 +152,7 @@ func (e *Endpoint) Fail(l *loop.Loop) { e.slot(l).failures.Add(1) }
 func (e *Endpoint) retire(loops []*loop.Loop) {
 	e.gone.Store(true)
 	for _, l := range loops {
-		if s := e.slots[l.Index()].Load(); s != nil && s.waiting.Load() > 0 {
+		if s := e.slots[l.Index()].Load(); s != nil && (e.multi || s.waiting.Load() > 0) {
 			l.Post(s.closeAll)
 		}
 	}
@@ -138,6 +163,9 @@ func (s *slot) closeAll() {
 	for c := s.top; c != nil; c = s.top {
 		c.unlink()
 		c.Close()
+	}
+	if s.multi != nil {
+		s.multi.closeAll()
 	}
 }
 

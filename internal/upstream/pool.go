@@ -19,6 +19,7 @@ import (
 type Pool struct {
 	name     string
 	protocol string
+	grpc     bool
 	set      *Set
 	tls      *tls.Config // nil: plain
 	external *external   // nil: endpoints are given
@@ -47,11 +48,14 @@ type view struct {
 
 // newPool makes a pool without endpoints.
 func newPool(s *Set, up *model.Upstream) *Pool {
-	p := &Pool{name: up.Name, protocol: up.Protocol, set: s}
+	p := &Pool{name: up.Name, protocol: up.Protocol, grpc: strings.HasPrefix(up.Protocol, "GRPC"), set: s}
 	p.picks.Store(uint64(rand.Uint32()))
 	if strings.HasSuffix(up.Protocol, "S") { // HTTPS, GRPCS
 		// Like nginx: no name is sent and no certificate checked unless asked for.
 		p.tls = &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(64)}
+		if p.multiplexes() {
+			p.tls.NextProtos = []string{"h2"}
+		}
 	}
 	p.view.Store(&view{manner: newManner(up)})
 	p.startChecks(p.view.Load().manner)
@@ -63,6 +67,13 @@ func newPool(s *Set, up *model.Upstream) *Pool {
 	}
 	return p
 }
+
+// multiplexes reports whether the endpoints speak HTTP/2.
+func (p *Pool) multiplexes() bool { return p.grpc || p.protocol == "H2C" }
+
+// GRPC reports whether the endpoints speak gRPC: bodies are streams of messages there,
+// which are passed on as they come.
+func (p *Pool) GRPC() bool { return p.grpc }
 
 // Name returns the name of the upstream.
 func (p *Pool) Name() string { return p.name }
@@ -133,7 +144,9 @@ func (p *Pool) setEndpoints(addrs, draining []netip.AddrPort) {
 		for _, a := range as {
 			e := old[a]
 			if e == nil {
-				e = newEndpoint(a, p.tls, p.set.keep)
+				if e = newEndpoint(a, p.tls, p.set.keep); p.multiplexes() {
+					e.speakHTTP2()
+				}
 				fresh = append(fresh, e)
 			}
 			delete(old, a)

@@ -120,38 +120,55 @@ func (s *stream) endBlock(at int) {
 	}
 }
 
-// fields appends the fields of a header, without those that frame the body or
-// belong to a connection.
+// fields appends the fields of a header of an answer.
 func (c *ServerConn) fields(h *message.Header) error {
+	out, err := appendFields(c.out, h, false)
+	if err == nil {
+		c.out = out
+	}
+	return err
+}
+
+// appendFields appends the fields of a header, without those that frame the body or
+// belong to a connection. A request may say that it takes trailers.
+func appendFields(out []byte, h *message.Header, request bool) ([]byte, error) {
 	for i := range h.Len() {
 		f := h.At(i)
 		known, first := f.Known(), byte(0)
 		switch known {
 		case message.Connection, message.ContentLength, message.KeepAlive, message.ProxyConnection,
-			message.TransferEncoding, message.Upgrade, message.TE:
+			message.TransferEncoding, message.Upgrade:
 			continue
+		case message.TE:
+			if !request || f.Value != "trailers" {
+				continue
+			}
+		case message.Host:
+			if request { // it stands in :authority
+				continue
+			}
 		case message.SetCookie, message.Authorization:
 			first = neverIndexed
 		}
-		at := len(c.out)
+		at := len(out)
 		if k := staticName[known]; k != 0 {
-			c.out = appendName(c.out, k)
-			c.out[at] |= first
+			out = appendName(out, k)
+			out[at] |= first
 		} else {
-			c.out = append(c.out, first)
-			c.out = appendInt(c.out, len(f.Name))
+			out = append(out, first)
+			out = appendInt(out, len(f.Name))
 			var ok bool
-			if c.out, ok = AppendLower(c.out, f.Name); !ok {
-				return fmt.Errorf("field name %q: must be a token", f.Name)
+			if out, ok = AppendLower(out, f.Name); !ok {
+				return nil, fmt.Errorf("field name %q: must be a token", f.Name)
 			}
 		}
 		if !Sendable(f.Value) {
-			return fmt.Errorf("value of field %q: must not have control characters", f.Name)
+			return nil, fmt.Errorf("value of field %q: must not have control characters", f.Name)
 		}
-		c.out = appendInt(c.out, len(f.Value))
-		c.out = append(c.out, f.Value...)
+		out = appendInt(out, len(f.Value))
+		out = append(out, f.Value...)
 	}
-	return nil
+	return out, nil
 }
 
 // AppendLower appends the name of a field in lower case, and reports whether it is one.

@@ -25,15 +25,18 @@ const (
 
 // glitch counts n glitches and answers an error when there are too many.
 func (c *ServerConn) glitch(n int) error {
-	s, now := &c.strain, c.l.Now()
+	return c.strain.count(n, c.l.Now(), or(c.cfg.limits().Glitches, DefaultLimits.Glitches))
+}
+
+// count counts n glitches, of which limit are too many.
+func (s *strain) count(n int, now time.Time, limit int) error {
 	if leak := int(now.Sub(s.at) / leakEvery); leak >= s.level {
 		s.level, s.at = 0, now
 	} else if leak > 0 {
 		s.level -= leak
 		s.at = s.at.Add(time.Duration(leak) * leakEvery)
 	}
-	s.level += n
-	if s.level > or(c.cfg.limits().Glitches, DefaultLimits.Glitches) {
+	if s.level += n; s.level > limit {
 		return &ConnError{CodeEnhanceYourCalm, "too many frames that bring nothing"}
 	}
 	return nil
