@@ -36,7 +36,7 @@ var _ = Register(Unit{
 
 var (
 	backendProtocol = Enum("backend-protocol", "HTTP", []string{"HTTP", "HTTPS", "AUTO_HTTP", "GRPC", "GRPCS", "FCGI"},
-		"What is spoken to endpoints. HTTPS does not check their certificate. The others are not there yet: HTTP/1.1 is spoken.")
+		"What is spoken to endpoints. HTTPS and GRPCS do not check their certificate. GRPC and GRPCS are HTTP/2, where request bodies are passed on as they come; a client that speaks gRPC gets errors of Pierhead as grpc-status, with HTTP status 200. The others are not there yet: HTTP/1.1 is spoken.")
 	secureBackends  = Bool("secure-backends", false, "Of 2017: backend-protocol: HTTPS.")
 	grpcBackend     = Bool("grpc-backend", false, "Of 2018: backend-protocol: GRPC.")
 	serviceUpstream = Bool("service-upstream", false, "Send requests to the address of the Service instead of those of its pods.", global)
@@ -58,26 +58,12 @@ var _ = Register(Unit{
 			d.Warn(grpcBackend, "it is of 2018 and read as backend-protocol: GRPC", "write backend-protocol: GRPC")
 		}
 		u.Protocol, u.ServiceIP = protocol, serviceUpstream.Get(d)
-		if protocol != "HTTP" && protocol != "HTTPS" {
-			spoken := "HTTP/1.1"
-			if protocol == "GRPCS" {
-				spoken += " over TLS"
-			}
-			d.Warn(firstSet(d, backendProtocol, grpcBackend), notYetWords+": "+spoken+" is spoken to endpoints", "")
+		if protocol == "AUTO_HTTP" || protocol == "FCGI" {
+			d.Warn(backendProtocol, notYetWords+": HTTP/1.1 is spoken to endpoints", "")
 		}
 		d.res.DefaultBackend = defaultBackend.Get(d)
 	},
 })
-
-// firstSet returns the first of the keys that somebody gave a value.
-func firstSet(d *Draft, ks ...Key) Key {
-	for _, k := range ks {
-		if _, ok := d.written(k.decl()); ok {
-			return k
-		}
-	}
-	return ks[0]
-}
 
 var accessLog = Bool("enable-access-log", true, "Write requests of the Ingress to the access log.")
 

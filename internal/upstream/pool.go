@@ -53,7 +53,7 @@ func newPool(s *Set, up *model.Upstream) *Pool {
 	if strings.HasSuffix(up.Protocol, "S") { // HTTPS, GRPCS
 		// Like nginx: no name is sent and no certificate checked unless asked for.
 		p.tls = &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(64)}
-		if p.multiplexes() {
+		if p.grpc {
 			p.tls.NextProtos = []string{"h2"}
 		}
 	}
@@ -68,11 +68,8 @@ func newPool(s *Set, up *model.Upstream) *Pool {
 	return p
 }
 
-// multiplexes reports whether the endpoints speak HTTP/2.
-func (p *Pool) multiplexes() bool { return p.grpc || p.protocol == "H2C" }
-
-// GRPC reports whether the endpoints speak gRPC: bodies are streams of messages there,
-// which are passed on as they come.
+// GRPC reports whether the endpoints speak gRPC, and with it HTTP/2: bodies are streams
+// of messages there, which are passed on as they come.
 func (p *Pool) GRPC() bool { return p.grpc }
 
 // Name returns the name of the upstream.
@@ -144,7 +141,7 @@ func (p *Pool) setEndpoints(addrs, draining []netip.AddrPort) {
 		for _, a := range as {
 			e := old[a]
 			if e == nil {
-				if e = newEndpoint(a, p.tls, p.set.keep); p.multiplexes() {
+				if e = newEndpoint(a, p.tls, p.set.keep); p.grpc {
 					e.speakHTTP2()
 				}
 				fresh = append(fresh, e)
