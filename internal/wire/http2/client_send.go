@@ -49,7 +49,7 @@ func (s *ClientStream) open(at int) {
 	c.nextID += 2
 	s.recvWin, s.sendWin, s.toCome = clientWindow, c.initWin, message.Unknown
 	c.endBlock(at, s.id)
-	s.gen, s.at = c.gen, at
+	s.gen, s.at, s.bare = c.gen, at, true
 	c.streams = append(c.streams, s)
 	c.strain.updates += 2
 	if c.parked && len(c.streams) == 1 {
@@ -150,7 +150,7 @@ func (s *ClientStream) send(p []byte) (int, error) {
 		}
 		c.queue(int(n), frameData, 0, s.id)
 		c.strain.updates += 2
-		s.gen, s.at = c.gen, len(c.out)-headerSize
+		s.gen, s.at, s.bare = c.gen, len(c.out)-headerSize, false
 		c.out = append(c.out, p[:n]...)
 		s.sendWin -= n
 		c.sendWin -= n
@@ -241,7 +241,7 @@ func (s *ClientStream) Finish(trailer *message.Header) error {
 		}
 		c.out = out
 		c.endBlock(at, s.id)
-	case s.gen == c.gen:
+	case s.gen == c.gen && !(s.bare && s.left == message.Unknown): // a body of gRPC that turns out to be empty ends in a DATA frame
 		c.out[s.at+4] |= flagEndStream
 	default:
 		c.queue(0, frameData, flagEndStream, s.id)

@@ -51,6 +51,7 @@ type ClientStream struct {
 	left      int64  // bytes that Length still promises, or message.Unknown
 	gen       uint32 // of c.out, when the last frame of this stream is still in it ...
 	at        int    // ... at this position
+	bare      bool   // no DATA was sent
 	opened    bool
 	localDone bool // END_STREAM was sent
 	queued    bool // in c.blocked
