@@ -31,7 +31,7 @@ var allowed = map[string]string{
 	"internal/wire/pace":       "",
 	"internal/wire/tlsconn":    "internal/loop",
 	"internal/wire/proxyproto": "internal/loop",
-	"internal/upstream":        "internal/model internal/message internal/exchange internal/wire/http1 internal/wire/tlsconn internal/loop",
+	"internal/upstream":        "internal/model internal/message internal/exchange internal/wire/http1 internal/wire/http2 internal/wire/tlsconn internal/loop",
 	"internal/routing":         "internal/model internal/message internal/exchange internal/policy internal/upstream",
 	"internal/proxy":           "internal/model internal/message internal/exchange internal/routing internal/upstream internal/overload internal/wire/http1 internal/wire/http2 internal/loop",
 	"internal/listen":          "internal/model internal/message internal/exchange internal/overload internal/wire/http1 internal/wire/http2 internal/wire/http3 internal/wire/tlsconn internal/wire/proxyproto internal/loop",

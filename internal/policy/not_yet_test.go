@@ -18,7 +18,7 @@ func TestValuesNotYetServed(t *testing.T) {
 		{"backend-protocol", "GRPC", false},
 		{"backend-protocol", "GRPCS", false},
 		{"backend-protocol", "FCGI", true},
-		{"grpc-backend", "true", true},
+		{"grpc-backend", "true", false},
 		{"auth-type", "digest", true},
 		{"server-alias", "~^www", true},
 	} {
