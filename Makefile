@@ -76,7 +76,7 @@ cluster:
 	cd e2e && $(GO) run ./cmd/cluster up
 
 # The packages whose tests do not depend on a machine at rest; "make e2e" runs all.
-E2E_SHORT = ./bed ./node ./process ./service ./controller ./conformance ./workflow ./streams ./metrics
+E2E_SHORT = ./interop ./bed ./node ./process ./service ./controller ./conformance ./workflow ./streams ./metrics
 
 .PHONY: e2e-short
 e2e-short:

@@ -1,0 +1,155 @@
+// Package interop runs gRPC's own interoperability test, by grpc-go's client and server,
+// through Pierhead: in the clear and over TLS, on both sides. It needs no cluster, and runs
+// with E2E=1; see make e2e.
+package interop
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("E2E") != "1" {
+		fmt.Println("these tests build gRPC's test programs: run them by \"make e2e\", or with E2E=1")
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// cases are those that need no login.
+var cases = []string{
+	"empty_unary", "large_unary", "client_streaming", "server_streaming", "ping_pong", "empty_stream", "timeout_on_sleeping_server",
+	"cancel_after_begin", "cancel_after_first_response", "custom_metadata", "status_code_and_message", "special_status_message",
+	"unimplemented_method", "unimplemented_service",
+}
+
+func TestInterop(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	dir := t.TempDir()
+	interop, pierhead := filepath.Join(dir, "interop"), filepath.Join(dir, "pierhead")
+	build(ctx, t, "../tools/interop", interop, ".")
+	build(ctx, t, "../..", pierhead, "./cmd/pierhead")
+	clear, secure := serve(ctx, t, interop)
+	for protocol, endpoint := range map[string]string{"GRPC": clear, "GRPCS": secure} {
+		plain, tls := up(ctx, t, pierhead, protocol, endpoint)
+		for name, args := range map[string][]string{"in the clear": {"run", plain}, "over TLS": {"run", tls, "tls"}} {
+			t.Run(protocol+" "+name, func(t *testing.T) {
+				out, err := exec.CommandContext(ctx, interop, args...).CombinedOutput()
+				if got := strings.Fields(string(out)); err != nil || strings.Join(got, " ") != strings.Join(cases, " ") {
+					t.Errorf("%v, after\n%s", err, out)
+				}
+			})
+		}
+	}
+}
+
+func build(ctx context.Context, t *testing.T, dir, to, pkg string) {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", to, pkg)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v\n%s", dir, err, out)
+	}
+}
+
+// start runs a program until the end of the test.
+func start(ctx context.Context, t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(os.Interrupt)
+		cmd.Wait()
+	})
+}
+
+// serve starts gRPC's server and returns its addresses.
+func serve(ctx context.Context, t *testing.T, interop string) (clear, secure string) {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, interop, "serve")
+	if _, err := cmd.StdinPipe(); err != nil { // it ends when this does
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(ctx, t, cmd)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	f := strings.Fields(line)
+	if err != nil || len(f) != 2 {
+		t.Fatalf("the server says %q, %v", line, err)
+	}
+	return f[0], f[1]
+}
+
+// up starts Pierhead before an endpoint and returns its addresses.
+func up(ctx context.Context, t *testing.T, pierhead, protocol, endpoint string) (plain, tls string) {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(endpoint)
+	file := filepath.Join(t.TempDir(), "grpc.yaml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, manifest, port, protocol), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ports := freePorts(t, 3)
+	cmd := exec.CommandContext(ctx, pierhead, "up", "--listen-address", "127.0.0.1", "--http-port", ports[0], "--https-port", ports[1], "--admin-listen", "127.0.0.1:"+ports[2], "--dns-listen", "off", file)
+	cmd.Stderr = os.Stderr
+	start(ctx, t, cmd)
+	for addr := "127.0.0.1:" + ports[1]; ; {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			c.Close()
+			return "127.0.0.1:" + ports[0], addr
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("pierhead does not listen: %v", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+const manifest = `apiVersion: v1
+kind: Service
+metadata: {name: grpc, namespace: default}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: grpc-1, namespace: default, labels: {kubernetes.io/service-name: grpc}}
+addressType: IPv4
+endpoints: [{addresses: ["127.0.0.1"]}]
+ports: [{port: %s}]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: grpc
+  namespace: default
+  annotations: {kubernetes.io/ingress.class: nginx, nginx.ingress.kubernetes.io/backend-protocol: %s}
+spec: {rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: grpc, port: {number: 80}}}}]}}]}
+`
+
+func freePorts(t *testing.T, n int) (ports []string) {
+	t.Helper()
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		_, port, _ := net.SplitHostPort(ln.Addr().String())
+		ports = append(ports, port)
+	}
+	return ports
+}
