@@ -196,7 +196,7 @@ func TestSlowBody(t *testing.T) {
 		cut         int // requests that end so, of two
 	}{
 		{"slow", time.Second, 1, 100_000, 408, 2}, // would take 200 s
-		{"honest", time.Minute, 500, 100_000, 200, 0},
+		{"honest", time.Minute, 5000, 100_000, 200, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := proxytest.Config(proxytest.Host("h.test", "app"))
