@@ -111,9 +111,7 @@ func applyCheck(d *Draft) {
 		p = "GRPC"
 	}
 	if p != "HTTP" && p != "HTTPS" && p != "AUTO_HTTP" {
-		if checkPath.Own(d) {
-			d.Warn(checkPath, "endpoints of backend-protocol "+p+" are not asked: health checks speak HTTP/1.1", "remove it")
-		}
+		d.Warn(checkPath, "endpoints of backend-protocol "+p+" are not asked: health checks speak HTTP/1.1", "remove it, or ask only for the Ingresses of other protocols")
 		c.Path = ""
 		return
 	}
