@@ -116,7 +116,6 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 	}
 	c.pod = ns + "/" + name
 	c.log.Info("Pierhead starts", "version", version, "pod", c.pod)
-	boundGarbage()
 	boundMemory(c.log, os.DirFS(cgroup))
 	if c.flags.Int("v") == 0 {
 		klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // we say ourselves what matters, once

@@ -42,6 +42,7 @@ type exitCode int
 func (c exitCode) Error() string { return fmt.Sprintf("exit status %d", int(c)) }
 
 func main() {
+	boundGarbage()
 	os.Exit(run(byName(os.Args), os.Stdout, os.Stderr))
 }
 

@@ -22,18 +22,6 @@ func boundMemory(log *slog.Logger, cgroup fs.FS) {
 	}
 }
 
-// garbage is how much the heap may grow between two collections, in percent of what is
-// in use. Requests make hardly any garbage, and objects stay: less than half of what is Go's
-// default takes a third off the memory and costs about two milliseconds of CPU for each change.
-const garbage = 40
-
-// boundGarbage sets that, unless the environment says something.
-func boundGarbage() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
-	}
-}
-
 // cgroup is where a container sees its own limits.
 const cgroup = "/sys/fs/cgroup"
 

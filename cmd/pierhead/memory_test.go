@@ -43,19 +43,3 @@ func TestBoundMemory(t *testing.T) {
 		t.Errorf("the limit is %d, want nine tenths of the container's", got)
 	}
 }
-
-// TestBoundGarbage: less than Go's default, unless the environment says otherwise.
-func TestBoundGarbage(t *testing.T) {
-	had := debug.SetGCPercent(100)
-	defer debug.SetGCPercent(had)
-	t.Setenv("GOGC", "100")
-	boundGarbage()
-	if got := debug.SetGCPercent(100); got != 100 {
-		t.Errorf("with GOGC the percentage is %d", got)
-	}
-	t.Setenv("GOGC", "")
-	boundGarbage()
-	if got := debug.SetGCPercent(100); got != garbage {
-		t.Errorf("the percentage is %d, want %d", got, garbage)
-	}
-}

@@ -83,6 +83,7 @@ func up(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer opt.Place.Close()
+	boundMemory(opt.Log, os.DirFS(cgroup))
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	opt.Changed = tellChanges(stderr)
