@@ -19,7 +19,7 @@ const (
 	// of CPU for each change.
 	garbage = 40
 	// room is what it may grow by in any case, in bytes.
-	room = 64 << 20
+	room = 32 << 20
 )
 
 // boundGarbage sets that, unless the environment says something. Where memory is

@@ -25,7 +25,15 @@ type epoll struct {
 	age     int32     // the last generation given out, from 1
 	sources []*socketSource
 	pipes   pipes
+	quiet   int // looks in a row that found nothing
 }
+
+// When looking pays: after quietLooks in vain it does not, before more than busyEvents
+// have come at once.
+const (
+	quietLooks = 8
+	busyEvents = 4
+)
 
 // The generations of what is not a connection.
 const (
@@ -59,12 +67,23 @@ func control(epfd, op, fd int, events uint32, age int32) error {
 }
 
 // poll first looks without the scheduler's knowledge, then lets other goroutines
-// run, and only then sleeps.
+// run, and only then sleeps. When there is so little to do that looking found nothing
+// several times in a row, it sleeps at once, until more than a little comes at a time.
 func (p *epoll) poll(wait time.Duration) {
-	n := p.ask()
-	if n == 0 && wait != 0 {
+	n := 0
+	if p.quiet < quietLooks || wait == 0 {
+		n = p.ask()
+	}
+	switch {
+	case n > 0:
+		p.quiet = 0
+	case wait != 0:
 		runtime.Gosched()
-		n = p.sleep(wait)
+		if n = p.sleep(wait); n > busyEvents {
+			p.quiet = 0
+		} else if p.quiet < quietLooks {
+			p.quiet++
+		}
 	}
 	p.loop.tick()
 	for i := range p.events[:n] {

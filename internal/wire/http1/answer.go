@@ -198,6 +198,7 @@ func (a *answer) WriteLast(p []byte, trailer *message.Header) error {
 	if a.mute {
 		p, trailer = nil, nil
 	}
+	a.out.final = !a.keep
 	err := a.out.finish(p, trailer)
 	if a.state = answerDone; err != nil {
 		a.state = answerBroken

@@ -34,6 +34,7 @@ type output struct {
 	sent  int64
 	err   error // of the first write that failed
 	armed bool  // the stream has a bound of ours
+	final bool  // nothing follows this message
 }
 
 // begin makes o ready for the next message. In each timeout the other side must take
@@ -43,7 +44,7 @@ func (o *output) begin(timeout time.Duration) {
 		o.s.SetWriteTimeout(timeout)
 		o.armed = timeout > 0
 	}
-	o.mode, o.left, o.sent = noBody, 0, 0
+	o.mode, o.left, o.sent, o.final = noBody, 0, 0, false
 }
 
 // room makes sure that n more bytes can be appended to buf without moving it.
@@ -146,6 +147,7 @@ func (o *output) finish(p []byte, trailer *message.Header) error {
 		return o.err
 	}
 	if o.mode != byChunks {
+		o.ending()
 		if err := o.write(p); err != nil {
 			return err
 		}
@@ -176,7 +178,16 @@ func (o *output) finish(p []byte, trailer *message.Header) error {
 		}
 	}
 	o.buf = append(o.buf, '\r', '\n')
+	o.ending()
 	return o.flush()
+}
+
+// ending tells the stream that the next write is its last one, where it is: TLS says
+// goodbye along with it.
+func (o *output) ending() {
+	if s, ok := o.s.(interface{ Last() }); ok && o.final {
+		s.Last()
+	}
 }
 
 // fieldBytes returns how many bytes the fields of h take at most.

@@ -46,6 +46,7 @@ type Conn struct {
 	gather  []byte // where tls.Conn's records go during Write
 	pending []byte // records that it wrote while it was reading
 	writing bool
+	last    bool // the next write is the last one
 	ended   bool // close_notify was sent
 	outErr  error
 }
@@ -148,6 +149,9 @@ func (c *Conn) CloseWrite() error {
 	}
 	return c.below.CloseWrite()
 }
+
+// Last tells that the next write is the last one: close_notify goes with it.
+func (c *Conn) Last() { c.last = true }
 
 // farewell has tls.Conn write its close_notify to gather.
 func (c *Conn) farewell() {

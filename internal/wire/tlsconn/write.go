@@ -30,9 +30,12 @@ func (c *Conn) Write(p []byte) (int, error) {
 // WriteTwo sends a and then b. When both fit in one record they go in one.
 func (c *Conn) WriteTwo(a, b []byte) error {
 	if len(a)+len(b) > loop.BigSize || len(a) == 0 || len(b) == 0 {
+		last := c.last && len(b) > 0
+		c.last = c.last && !last
 		if _, err := c.Write(a); err != nil {
 			return err
 		}
+		c.last = c.last || last
 		_, err := c.Write(b)
 		return err
 	}
@@ -95,6 +98,10 @@ func (c *Conn) startGather() {
 // send sends what was gathered, then what tls.Conn wrote while that was waiting,
 // and ends the write.
 func (c *Conn) send() error {
+	if c.last && !c.ended {
+		c.ended = true
+		c.tls.CloseWrite()
+	}
 	err := c.sendMore()
 	for err == nil && len(c.pending) > 0 {
 		c.gather, c.pending = c.pending, nil
