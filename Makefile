@@ -18,7 +18,7 @@ FUZZTIME ?= 20s
 
 .PHONY: deploy-test image chart
 .PHONY: bench-scale
-.PHONY: test unit race fuzz bench soak update build tools check cross arm64 demo cluster e2e
+.PHONY: test unit race fuzz bench soak slow update build tools check cross arm64 demo cluster e2e
 
 test: tools check unit race cross arm64 demo deploy-test e2e-short
 	@echo "all tests passed"
@@ -60,6 +60,10 @@ bench:
 soak:
 	@./.ci/tools bench
 	$(GO) run ./bench soak $(SOAK)
+
+slow:
+	@./.ci/tools bench
+	$(GO) run ./bench slow $(SLOW)
 
 bench-scale:
 	@mkdir -p bench/results

@@ -104,3 +104,12 @@ func TestOriginHeads(t *testing.T) {
 		t.Errorf("path %q, length %d", p, n)
 	}
 }
+
+func TestGaugeOf(t *testing.T) {
+	text := []byte("# HELP a b\na 1\nab 2.5\nabc{d=\"e\"} 3\n")
+	for name, want := range map[string]float64{"a": 1, "ab": 2.5, "abc": 0, "b": 0} {
+		if got := gaugeOf(text, name); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+}

@@ -49,6 +49,10 @@ func run() error {
 			return serveOrigin(args)
 		case "soak":
 			return runSoak(args)
+		case "slow":
+			return runSlow(args)
+		case "slowclients":
+			return serveSlow(args)
 		case "reverseproxy":
 			return serveReverseProxy(args)
 		default:

@@ -25,6 +25,7 @@ type setup struct {
 type target struct {
 	*process
 	plain, tls string // where it listens
+	admin      string // of Pierhead
 }
 
 // pierhead starts ours, with its defaults: header fields, request id, HSTS, metrics.
@@ -36,9 +37,9 @@ func (b *bench) pierhead(name string, s setup) (*target, error) {
 	if err := os.WriteFile(filepath.Join(dir, "manifests.yml"), []byte(b.manifests(s)), 0o600); err != nil {
 		return nil, err
 	}
-	t := &target{plain: freeAddr(), tls: freeAddr()}
+	t := &target{plain: freeAddr(), tls: freeAddr(), admin: freeAddr()}
 	t.process, err = b.start(name, proxyCore, t.tls, b.binary, "up", "--listen-address", "127.0.0.1", "--http-port", portOf(t.plain), "--https-port", portOf(t.tls),
-		"--configmap", "default/settings", "--default-ssl-certificate", "default/bench", "--admin-listen", freeAddr(), "--dns-listen", "off", dir)
+		"--configmap", "default/settings", "--default-ssl-certificate", "default/bench", "--admin-listen", t.admin, "--dns-listen", "off", dir)
 	return t, err
 }
 

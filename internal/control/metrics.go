@@ -36,7 +36,8 @@ var (
 	mDropped    = newMetric("pierhead_access_log_dropped_total", "counter", "controller", "Access log lines dropped since the log could not be written fast enough.")
 	mConns      = newMetric("pierhead_connections", "gauge", "", "Client connections of all controllers.")
 	mAccepted   = newMetric("pierhead_connections_accepted_total", "counter", "", "Client connections accepted.")
-	mTurnedAway = newMetric("pierhead_connections_refused_total", "counter", "reason", "Client connections closed at once: for want of memory (memory), or over max-worker-connections (limit) or max-connections-per-client (client). Those of memory and limit are not counted as accepted.")
+	mTurnedAway = newMetric("pierhead_connections_refused_total", "counter", "reason", "Client connections closed at once: for want of memory (memory), or over max-worker-connections where no connection was idle (limit), or over max-connections-per-client (client). Those of memory and limit are not counted as accepted.")
+	mMadeRoom   = newMetric("pierhead_connections_idle_closed_total", "counter", "", "Client connections without a request that were closed to make room for others at max-worker-connections.")
 	mStage      = newMetric("pierhead_overload_stage", "gauge", "", "What is turned away for want of memory: 0 nothing, 1 connections are not kept, 2 requests are answered 503 (overloaded among the errors), 3 connections are closed.")
 	mUsed       = newMetric("pierhead_memory_used_bytes", "gauge", "", "Memory that collecting garbage does not give back, as of the last collection.")
 	mLimit      = newMetric("pierhead_memory_limit_bytes", "gauge", "", "What the stages are shares of: GOMEMLIMIT, or nine tenths of the container's limit; 0 where there is none.")
@@ -188,6 +189,7 @@ func (k *collector) collectEnds(send sender) {
 	for reason, n := range n.Refused {
 		send(mTurnedAway, float64(n), reason)
 	}
+	send(mMadeRoom, float64(n.MadeRoom))
 	collectLoad(send, r.load)
 	send(mProxyBad, float64(n.ProxyRefused))
 	send(mHandshake, float64(n.HandshakesFailed))

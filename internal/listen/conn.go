@@ -15,9 +15,11 @@ import (
 	"github.com/pierhead/pierhead/internal/wire/tlsconn"
 )
 
-// drainer is a codec's side of a connection: it ends it as soon as no request is in
-// it.
-type drainer interface{ Drain() }
+// codec is a codec's side of a connection.
+type codec interface {
+	Drain()          // ends it as soon as no request is in it
+	CloseIdle() bool // ends it if it waits for a request
+}
 
 // conn is one client connection from accept to close. Only code of its loop touches
 // it.
@@ -25,10 +27,13 @@ type conn struct {
 	socket   *socket
 	raw      *loop.Conn
 	facts    exchange.Conn
-	codec    drainer    // nil until one serves
+	codec    codec      // nil until one serves
 	counted  netip.Addr // whose connections it counts among; the zero value: nobody's
 	draining bool
 	over     bool
+
+	since          int64 // when it began to wait for a request, if it is among the idle
+	newer, earlier *conn // of these
 }
 
 var serials atomic.Uint64
@@ -37,7 +42,7 @@ var serials atomic.Uint64
 // coroutine of the connection's loop.
 func (sk *socket) accept(raw *loop.Conn) {
 	o := sk.options.Load()
-	if !sk.admit(o) {
+	if !sk.admit(o, raw.Loop()) {
 		raw.Close()
 		return
 	}
@@ -132,6 +137,7 @@ func (k *conn) serve(o *options, s loop.Stream) {
 		Scheme:  k.scheme(),
 		Refuse:  k.refuse,
 		Closed:  k.codecClosed,
+		Idle:    k.idle,
 		Reading: &k.socket.set.counts.reading,
 	}
 	if k.facts.TLS == nil && o.Settings.HTTP2 {
@@ -154,6 +160,7 @@ func (k *conn) serveHTTP2(s loop.Stream) {
 		Handler: o.Service.Handler(s.Loop(), &k.facts),
 		Scheme:  k.scheme(),
 		Refuse:  k.refuseHTTP2,
+		Idle:    k.idle,
 		Closed:  func(*http2.ServerConn) { k.close() },
 	})
 	k.codec = c
@@ -221,6 +228,7 @@ func (k *conn) close() {
 		return
 	}
 	k.over = true
+	k.idle(false)
 	k.raw.Close()
 	k.socket.leave(k, k.raw.Loop())
 }

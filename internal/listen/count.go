@@ -9,14 +9,15 @@ type Counts struct {
 	Reading          int64  // of those, the ones that have sent a part of an HTTP/1 request head
 	ProxyRefused     uint64 // closed since their PROXY header was missing or wrong
 	HandshakesFailed uint64 // closed in the TLS handshake
+	MadeRoom         uint64 // idle ones closed so that others could be served
 	// Refused were closed at once, by the names of Refusals. They count in nothing else.
 	Refused map[string]uint64
 }
 
 type counts struct {
-	accepted, proxyRefused, handshakesFailed atomic.Uint64
-	active, reading                          atomic.Int64
-	refused                                  [refusals]atomic.Uint64
+	accepted, proxyRefused, handshakesFailed, madeRoom atomic.Uint64
+	active, reading                                    atomic.Int64
+	refused                                            [refusals]atomic.Uint64
 }
 
 // Counts returns the present numbers.
@@ -28,6 +29,6 @@ func (s *Set) Counts() Counts {
 	return Counts{
 		Accepted: s.counts.accepted.Load(), Active: s.counts.active.Load(), Reading: s.counts.reading.Load(),
 		ProxyRefused: s.counts.proxyRefused.Load(), HandshakesFailed: s.counts.handshakesFailed.Load(),
-		Refused: refused,
+		MadeRoom: s.counts.madeRoom.Load(), Refused: refused,
 	}
 }

@@ -28,7 +28,7 @@ type quicConn struct {
 // acceptQUIC serves a connection on its loop.
 func (k *socket) acceptQUIC(qc *quic.Conn, l *loop.Loop) {
 	o := k.options.Load()
-	if !k.admit(o) {
+	if !k.admit(o, l) {
 		go http3.Close(qc)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/overload"
 )
 
@@ -26,6 +27,7 @@ func (r Refusal) String() string { return [...]string{"memory", "limit", "client
 // crowd is the connections of one controller's clients, over all its listeners.
 type crowd struct {
 	open    atomic.Int64
+	idle    []idle // by loop
 	clients [64]struct {
 		sync.Mutex
 		open map[netip.Addr]int32
@@ -37,7 +39,7 @@ type crowd struct {
 func (s *Set) crowd(controller string) *crowd {
 	c := s.crowds[controller]
 	if c == nil {
-		c = &crowd{seed: maphash.MakeSeed()}
+		c = &crowd{seed: maphash.MakeSeed(), idle: make([]idle, len(s.loops))}
 		s.crowds[controller] = c
 	}
 	return c
@@ -80,17 +82,24 @@ func (c *crowd) leave(client netip.Addr) {
 	}
 }
 
-// admit tells whether one more connection is served, and counts it then.
-func (k *socket) admit(o *options) bool {
+// admit tells whether one more connection is served, and counts it then. Where there are
+// as many as there may be it waits until an idle one has made room.
+func (k *socket) admit(o *options, l *loop.Loop) bool {
 	why := byMemory
+	k.set.counts.active.Add(1)
 	if k.set.Load.Stage() < overload.NoConnections {
 		if n := k.crowd.open.Add(1); o.most <= 0 || n <= int64(o.most) {
+			return true
+		}
+		if k.crowd.makeRoom(l) {
+			k.set.counts.madeRoom.Add(1)
 			return true
 		}
 		k.crowd.open.Add(-1)
 		why = byLimit
 	}
 	k.set.counts.refused[why].Add(1)
+	k.set.gone()
 	return false
 }
 

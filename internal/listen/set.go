@@ -256,6 +256,13 @@ func (s *Set) stopAccepting() (longest time.Duration) {
 	return longest
 }
 
+// gone counts one connection less.
+func (s *Set) gone() {
+	if s.counts.active.Add(-1) == 0 && s.draining.Load() {
+		s.isEmpty()
+	}
+}
+
 func (s *Set) isEmpty() { s.once.Do(func() { close(s.empty) }) }
 
 // each has f called for every connection, on its loop.

@@ -98,13 +98,12 @@ func (o *options) trusted(a netip.Addr) bool {
 	return false
 }
 
-// enter adds a connection to those of its loop, and reports whether it is to end. One
+// enter adds a connection that was admitted to those of its loop, and reports whether it is to end. One
 // that comes when its socket is closed already, out of the system's queue, gets one
 // answer.
 func (k *socket) enter(c member, l *loop.Loop) (draining bool) {
 	s := k.set
 	s.counts.accepted.Add(1)
-	s.counts.active.Add(1)
 	s.loops[l.Index()].open[c] = struct{}{}
 	return k.closed.Load()
 }
@@ -117,9 +116,7 @@ func (k *socket) leave(c member, l *loop.Loop) {
 	if client := c.client(); client.IsValid() {
 		k.crowd.leave(client)
 	}
-	if s.counts.active.Add(-1) == 0 && s.draining.Load() {
-		s.isEmpty()
-	}
+	s.gone()
 }
 
 // close stops accepting and ends the connections that are open.

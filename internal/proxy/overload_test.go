@@ -88,17 +88,19 @@ func TestConnectionLimit(t *testing.T) {
 	set := &cfg.Controllers[0].Settings
 	set.WorkerConnections, set.Workers = 2, 2
 	onBoth(t, func(t *testing.T, kind loop.Kind) {
-		s := proxytest.Start(t, cfg, []model.EndpointSet{proxytest.Endpoints("app", app(t, echo))}, kind)
+		app, asked, goOn := slowApp(t)
+		defer close(goOn)
+		s := proxytest.Start(t, cfg, []model.EndpointSet{proxytest.Endpoints("app", app)}, kind)
 		var open []*client
 		for range 4 {
 			c := dial(t, s.Addr("http"))
-			c.send("GET / HTTP/1.1\r\nHost: h.test\r\n\r\n")
-			c.want("GET", 200, "*")
+			c.send("GET /slow HTTP/1.1\r\nHost: h.test\r\n\r\n")
+			<-asked
 			open = append(open, c)
 		}
 		dial(t, s.Addr("http")).closed()
 		dial(t, s.Addr("https")).closed()
-		if n := s.Listeners.Counts(); n.Refused["limit"] != 2 || n.Active != 4 || n.Accepted != 4 {
+		if n := s.Listeners.Counts(); n.Refused["limit"] != 2 || n.Active != 4 || n.Accepted != 4 || n.MadeRoom != 0 {
 			t.Errorf("%+v, want 2 refused by the limit", n)
 		}
 		open[0].Close()
@@ -107,6 +109,18 @@ func TestConnectionLimit(t *testing.T) {
 		c.send("GET / HTTP/1.1\r\nHost: h.test\r\n\r\n")
 		c.want("GET", 200, "*")
 	})
+}
+
+// slowApp is an endpoint that tells when it is asked for /slow, and answers that when it
+// may go on.
+func slowApp(t *testing.T) (at string, asked <-chan struct{}, goOn chan<- struct{}) {
+	told, may := make(chan struct{}, 100), make(chan struct{})
+	return app(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			told <- struct{}{}
+			<-may
+		}
+	}), told, may
 }
 
 // awaitActive waits until so many client connections are open.

@@ -31,10 +31,17 @@ var slowKinds = []struct{ name, says, until string }{
 
 // zeroWindow is the beginning of an HTTP/2 connection whose client takes no body.
 func zeroWindow(path string) string {
+	return getByHTTP2(path, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+}
+
+// oneGet is that of an ordinary client.
+func oneGet(path string) string { return getByHTTP2(path) }
+
+func getByHTTP2(path string, settings ...http2.Setting) string {
 	var b, block bytes.Buffer
 	b.WriteString(http2.ClientPreface)
 	f := http2.NewFramer(&b, nil)
-	f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	f.WriteSettings(settings...)
 	e := hpack.NewEncoder(&block)
 	for _, field := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "h.test"}, {":path", path}} {
 		e.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})

@@ -29,6 +29,10 @@ type ServerConfig struct {
 	// Closed is called once, when the codec is done with the connection: it is
 	// closed, or was given to HTTP2. Nil is nothing to do.
 	Closed func()
+	// Idle is told when the connection begins to wait for a request of which nothing is
+	// here, and when it waits no longer; not that it is closed. It must not wait. Nil:
+	// nobody asks.
+	Idle func(bool)
 	// Reading counts the connections of which a part of a request head is here, and the
 	// rest is waited for. A head that comes whole is never counted. Nil: nobody asks.
 	Reading *atomic.Int64
@@ -121,7 +125,25 @@ func (c *ServerConn) park() {
 		c.deadline(linger)
 	}
 	c.parked = true
+	c.tell(true)
 	c.s.OnReadable(resume, c)
+}
+
+// tell says whether the connection is idle.
+func (c *ServerConn) tell(idle bool) {
+	if c.cfg.Idle != nil {
+		c.cfg.Idle(idle)
+	}
+}
+
+// CloseIdle closes the connection if it waits for a request, and reports whether it did.
+func (c *ServerConn) CloseIdle() bool {
+	if !c.parked {
+		return false
+	}
+	c.parked = false
+	c.close()
+	return true
 }
 
 func (c *ServerConn) limits() *Limits {
@@ -163,6 +185,7 @@ func (c *ServerConn) run(happened bool) {
 func resume(arg any) {
 	c := arg.(*ServerConn)
 	c.parked = false
+	c.tell(false)
 	c.run(true)
 }
 

@@ -100,6 +100,7 @@ func Serve(s loop.Stream, cfg *ServerConfig) *ServerConn {
 func readable(a any) {
 	c := a.(*ServerConn)
 	c.parked = false
+	c.tell(false)
 	c.read(true)
 }
 
@@ -185,6 +186,7 @@ func (c *ServerConn) giveBack(buf []byte, big bool) {
 // park leaves the connection until it becomes readable.
 func (c *ServerConn) park() {
 	c.parked = true
+	c.tell(c.isWaiting())
 	c.bulk = false
 	c.s.SetReadDeadline(c.readDeadline())
 	c.s.OnReadable(readable, c)

@@ -71,6 +71,9 @@ type ServerConfig struct {
 	// Refuse answers a request that will not reach the Handler, in its place. What
 	// is known of the request is in it. Nil answers with the status and no body.
 	Refuse func(*message.Request, message.Writer, Fault)
+	// Idle is told when the connection begins to wait for a request, and when it waits no
+	// longer; not that it is closed. It must not wait. Nil: nobody asks.
+	Idle func(bool)
 	// Closed is called once when the connection is closed; it must not wait.
 	// Handlers may still be at work. It may happen before Serve returns.
 	Closed func(*ServerConn)
