@@ -4,6 +4,7 @@
 # make fuzz      every fuzz target for FUZZTIME (default 20s)
 # make bench     Pierhead beside nginx, HAProxy, Caddy and Go's ReverseProxy, CPU per request;
 #                BENCH="-only h1,h2 -rounds 3" for a part
+# make slow      honest requests beside 4,000 slow clients: latency and memory (Linux, two idle cores)
 # make update    rewrites the generated parts of docs/ and the golden files
 # make build     bin/pierhead
 # make bench-scale  Pierhead in a cluster of 10,000 Ingresses: bench/results/scale.md (Linux, root; 15 minutes on two idle cores)
