@@ -17,7 +17,8 @@ var (
 	mFit       = newMetric("pierhead_upstream_endpoint_in_use", "gauge", healthLabels, "Whether an endpoint is in use: 0 while it is ejected or unhealthy. Of upstreams with eject-after, slow-start or health-check-path.")
 	mAllUsed   = newMetric("pierhead_upstream_all_used", "gauge", "upstream", "Whether all endpoints get requests since none is in use; likewise.")
 	mEjections = newMetric("pierhead_upstream_ejections_total", "counter", "upstream", "Times an endpoint was ejected (eject-after).")
-	mBounded   = newMetric("pierhead_upstream_refused_total", "counter", "upstream reason", "What the bounds of an upstream refused: full, requests when every endpoint was at max-connections, answered 503; retry, further tries beyond retry-budget.")
+	mBounded   = newMetric("pierhead_upstream_refused_total", "counter", "upstream reason", "What the bounds of an upstream refused: full, requests when every endpoint was at max-connections and max-pending waited, answered 503; late, requests that waited in vain, answered 503; retry, further tries beyond retry-budget.")
+	mPending   = newMetric("pierhead_upstream_pending", "gauge", "upstream", "Requests that wait for an endpoint below max-connections (max-pending).")
 	mChecks    = newMetric("pierhead_upstream_checks_total", "counter", "upstream result", "Health checks, by result: passed or failed.")
 )
 
@@ -26,7 +27,9 @@ func (k *collector) collectHealth(send sender) {
 	for _, h := range k.c.runs.pools.Health() {
 		if h.Limited {
 			send(mBounded, float64(h.Full), h.Upstream, "full")
+			send(mBounded, float64(h.Late), h.Upstream, "late")
 			send(mBounded, float64(h.Spared), h.Upstream, "retry")
+			send(mPending, float64(h.Pending), h.Upstream)
 		}
 		if !h.Guarded {
 			continue
@@ -80,6 +83,9 @@ func healthOf(up *model.Upstream) string {
 	}
 	if up.MaxConnections > 0 {
 		rules = append(rules, fmt.Sprintf("at most %d connections in use to each", up.MaxConnections))
+	}
+	if up.MaxPending > 0 {
+		rules = append(rules, fmt.Sprintf("at most %d requests wait for one", up.MaxPending))
 	}
 	if up.RetryBudget > 0 {
 		rules = append(rules, fmt.Sprintf("further tries for at most %d%% of the requests", up.RetryBudget))

@@ -79,7 +79,7 @@ var kinds = [numKinds]kindInfo{
 	ClientGone:           {"client-gone", Downstream, 499, RetryNo, 0, "The client closed the connection; 499 is only logged."},
 	NoRoute:              {"no-route", Internal, 404, RetryNo, 0, "No rule matches and there is no default backend."},
 	NoEndpoint:           {"no-endpoint", Upstream, 503, RetryNo, 0, "The service has no ready endpoint."},
-	UpstreamFull:         {"upstream-full", Internal, 503, RetryNo, 0, "Every endpoint of the service is at `max-connections`."},
+	UpstreamFull:         {"upstream-full", Internal, 503, RetryNo, 0, "Every endpoint of the service is at `max-connections`, and `max-pending` requests wait already, or this one has waited in vain."},
 	RouteClosed:          {"route-closed", Internal, 503, RetryNo, 0, "A guard of the route could not be built; the object's Problem says why."},
 	ConnectFailed:        {"connect-failed", Upstream, 502, RetryYes, RetryError, "An endpoint refused the connection."},
 	ConnectTimeout:       {"connect-timeout", Upstream, 504, RetryYes, RetryTimeout, "No connection within `proxy-connect-timeout`."},

@@ -199,6 +199,7 @@ type Balancing struct {
 	Check      Check         `json:",omitzero"`
 
 	MaxConnections int `json:",omitempty"` // in use to one endpoint at a time; 0: any number
+	MaxPending     int `json:",omitempty"` // requests that wait for one of these; 0: none does
 	RetryBudget    int `json:",omitempty"` // further tries under way, in percent of requests; 0: any number
 }
 

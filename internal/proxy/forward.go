@@ -71,7 +71,11 @@ func (t *trip) try(f *exchange.Forward, r *retries) outcome {
 		e, open = t.route.Pool.Pick(x), (*upstream.Endpoint).Conn
 	}
 	if e == nil {
-		return t.unpicked()
+		var o outcome
+		if e, o = t.awaitRoom(f); e == nil {
+			t.release()
+			return o
+		}
 	}
 	t.picked = e
 	t.letGo() // of the try before

@@ -29,20 +29,11 @@ func failed(try *exchange.Try, on exchange.RetryOn) bool {
 	return try.Err.Source() == exchange.Upstream || on&^answers&statusCondition(try.Status) != 0
 }
 
-// unpicked is the outcome of a try that found no endpoint.
-func (t *trip) unpicked() outcome {
-	t.release()
-	if t.route.Pool.Empty() {
-		return outcome{kind: exchange.NoEndpoint}
-	}
-	return outcome{kind: exchange.UpstreamFull}
-}
-
 // release tells the pool that the try is over, where it counts that.
 func (t *trip) release() {
 	if t.x.Upstream.Holds {
 		t.x.Upstream.Holds = false
-		t.picked.Release()
+		t.route.Pool.Release(t.picked)
 	}
 	if t.again {
 		t.again = false

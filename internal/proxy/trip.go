@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"github.com/pierhead/pierhead/internal/exchange"
+	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/message"
 	"github.com/pierhead/pierhead/internal/routing"
 	"github.com/pierhead/pierhead/internal/upstream"
@@ -31,6 +32,7 @@ type trip struct {
 	upload  *upload            // that may still run on it
 	watched *upstream.Conn     // to be closed when the client gives up
 	gone    bool               // the client gave up
+	waits   *loop.Task         // waits for room
 	bare    bool               // after a panic: no response step runs any more
 	step    exchange.LogStep
 	kind    exchange.Kind // what failed

@@ -11,6 +11,8 @@ type circuit struct {
 	again  atomic.Int64  // further tries under way
 	full   atomic.Uint64 // requests that found no endpoint with room
 	spared atomic.Uint64 // tries that the budget did not allow
+
+	pending pending
 }
 
 // full reports whether the endpoint has all the requests that it may have; 0 is no bound.
@@ -26,7 +28,10 @@ func (e *Endpoint) hold(most int) bool {
 }
 
 // Release ends what Pick has begun when it set Holds.
-func (e *Endpoint) Release() { e.held.Add(-1) }
+func (p *Pool) Release(e *Endpoint) {
+	e.held.Add(-1)
+	p.circuit.pending.roomMade()
+}
 
 // pickFree is pick for endpoints whose connections are bounded. Requests of other loops may
 // take the last room between the look and the count: then there is another look.
@@ -42,7 +47,6 @@ func (p *Pool) pickFree(v *view, x *exchange.Exchange) *Endpoint {
 			return e
 		}
 	}
-	p.circuit.full.Add(1)
 	return nil
 }
 

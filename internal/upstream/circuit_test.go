@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/pierhead/pierhead/internal/exchange"
 	"github.com/pierhead/pierhead/internal/model"
@@ -39,10 +40,13 @@ func TestMaxConnections(t *testing.T) {
 			if e := tr.Pick(x); e != nil || x.Upstream.Holds || tr.Empty() {
 				t.Errorf("%+v, %d endpoints: %v is picked although all are full", u, n, e)
 			}
+			if e := tr.Wait(nil, x, time.Minute, nil); e != nil {
+				t.Errorf("%+v, %d endpoints: a request waits for %v although none may", u, n, e)
+			}
 			if h := tr.set.Health(); h[0].Full != 1 || !h[0].Limited || h[0].Guarded {
 				t.Errorf("%+v: told %+v", u, h)
 			}
-			last.Release()
+			tr.Release(last)
 			if e := tr.Pick(asks("/")); e != last {
 				t.Errorf("%+v, %d endpoints: the one with room is not picked", u, n)
 			}
@@ -71,7 +75,7 @@ func TestMaxConnectionsAtOnce(t *testing.T) {
 					t.Error("an endpoint has more than 3 requests")
 				}
 				have[i].Add(-1)
-				e.Release()
+				tr.Release(e)
 			}
 		})
 	}
@@ -131,7 +135,7 @@ func TestBoundedPickAllocations(t *testing.T) {
 	x := &exchange.Exchange{}
 	if n := testing.AllocsPerRun(100, func() {
 		x.Reset()
-		tr.Pick(x).Release()
+		tr.Release(tr.Pick(x))
 		if _, counted := tr.Again(); counted {
 			tr.Over()
 		}

@@ -176,7 +176,9 @@ type HealthStatus struct {
 	AllAreUsed bool // since none is in use
 	Checked    bool
 	Limited    bool   // by max-connections or retry-budget
-	Full       uint64 // requests that found no endpoint with room
+	Full       uint64 // requests that found no endpoint with room, nor one to wait
+	Late       uint64 // requests that waited for room in vain
+	Pending    int64  // requests that wait for room
 	Spared     uint64 // tries that the budget did not allow
 	Ejecting   bool
 	Guarded    bool // there are rules for the health of endpoints
@@ -197,6 +199,7 @@ func (s *Set) Health() []HealthStatus {
 		h.Ejections, h.Passed, h.Failed = p.counts.ejections.Load(), p.counts.passed.Load(), p.counts.failed.Load()
 		h.AllAreUsed = len(v.endpoints) > 0 && p.inUse(v, clock(time.Now())) == 0
 		h.Guarded, h.Limited, h.Full, h.Spared = v.guarded, limited, p.circuit.full.Load(), p.circuit.spared.Load()
+		h.Late, h.Pending = p.circuit.pending.late.Load(), p.circuit.pending.waiting.Load()
 		all = append(all, h)
 	}
 	return all

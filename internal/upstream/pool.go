@@ -177,6 +177,7 @@ func (p *Pool) store(m *manner, endpoints, draining []*Endpoint) {
 		v.ring = newRing(len(v.sets), func(b []byte, i int) []byte { return strconv.AppendInt(b, int64(i), 10) })
 	}
 	p.view.Store(v)
+	p.circuit.pending.roomMade()
 	p.checks.look()
 }
 
@@ -198,7 +199,7 @@ func (p *Pool) retire() {
 // Pick chooses the endpoint for the next try of x, or nil when there is none: by the
 // session's cookie where the upstream is sticky, else as the upstream is balanced. An
 // endpoint that x tried already is avoided while others are left. Nil of a pool that is
-// not Empty: its endpoints are full.
+// not Empty: its endpoints are full, or others wait for room: Wait is what is left.
 func (p *Pool) Pick(x *exchange.Exchange) *Endpoint {
 	v := p.view.Load()
 	if p.external != nil {
@@ -208,6 +209,9 @@ func (p *Pool) Pick(x *exchange.Exchange) *Endpoint {
 	case len(v.endpoints) == 0:
 		return nil
 	case v.MaxConnections > 0:
+		if p.circuit.pending.waiting.Load() > 0 {
+			return nil // others came before
+		}
 		return p.pickFree(v, x)
 	}
 	return p.pick(v, x)
