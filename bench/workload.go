@@ -68,6 +68,10 @@ func post(b *bench, t *target, d time.Duration) (result, error) {
 	return b.wrk("http://"+t.plain+"/b/128", 64, `wrk.method = "POST"; wrk.body = string.rep("x", 10240)`, d)
 }
 
+func closing(b *bench, t *target, d time.Duration) (result, error) {
+	return b.wrk("http://"+t.plain+"/b/128", 16, `wrk.headers["Connection"] = "close"`, d)
+}
+
 func h2(b *bench, t *target, d time.Duration) (result, error) {
 	return b.h2load(t.tls, "/b/128", 64, 10, d)
 }
@@ -140,6 +144,7 @@ func workloads() []workload {
 		{name: "tls", what: "the same over TLS 1.3, 64 connections", goal: 0.80, load: overTLS("/b/128", 64), who: all(none)},
 		{name: "h2", what: "GET, 128 bytes, HTTP/2 over TLS, 64 connections of 10 streams", goal: 0.45, load: h2, who: all(none)},
 		{name: "h3", what: "GET, 128 bytes, HTTP/3, 16 connections of 10 streams", base: "caddy", load: h3, who: []contestant{{"pierhead", ours, setup{http3: true}}, {"caddy", (*bench).caddy, none}}},
+		{name: "close", what: "GET, 128 bytes, a connection for each request, 16 at once", load: closing, who: all(none)},
 		{name: "handshake", what: "a full TLS 1.3 handshake for each request, 16 at once", goal: 0.80, load: handshake("full"), who: all(none)},
 		{name: "resumed", what: "a resumed TLS 1.3 handshake for each request, 16 at once", load: handshake("resumed"), who: all(setup{tickets: true})},
 		{name: "post", what: "POST of 10 KiB, 64 connections", goal: 0.90, load: post, who: all(none)},
