@@ -23,7 +23,9 @@ type socketSource struct {
 // batch is how many connections a loop accepts before it serves those it has.
 const batch = 16
 
-const backlog = 4096 // cut down by net.core.somaxconn
+// backlog is how many connections may wait to be accepted: as many as net.core.somaxconn
+// allows, to which the system cuts it down. It is the largest number that all kernels take.
+const backlog = 1<<16 - 1
 
 func listenEpoll(e *Engine, ln *Listener, addr netip.AddrPort) error {
 	fd, err := openSocket(addr)
