@@ -9,7 +9,8 @@
 # make build     bin/pierhead
 # make bench-scale  Pierhead in a cluster of 10,000 Ingresses: bench/results/scale.md (Linux, root; 15 minutes on two idle cores)
 # make cluster   a real Kubernetes control plane for kubectl, without containers (Linux, root; e2e/README.md)
-# make e2e       the tests that need one
+# make e2e       the tests that need one, and make browser
+# make browser   a headless Chromium uses HTTP/3 (it is installed: 124 MB)
 # make deploy-test  the Helm chart, the manifests and the image
 # make image     the container image for two architectures, as an OCI layout: dist/image
 # make chart     the Helm chart as an archive: dist
@@ -87,11 +88,17 @@ E2E_SHORT = ./interop ./bed ./node ./process ./service ./controller ./conformanc
 e2e-short:
 	@$(MAKE) --no-print-directory e2e E2E_PACKAGES="$(E2E_SHORT)"
 
+.PHONY: browser
+browser:
+	@./.ci/tools browser
+	cd e2e && E2E=1 $(GO) test -count=1 -timeout 10m ./browser
+
 # One package after the other: each has a cluster of its own, and some measure time.
 E2E_PACKAGES ?= ./...
 e2e:
 	@out=$$(gofmt -l e2e); if [ -n "$$out" ]; then echo "not gofmt'd: $$out"; exit 1; fi
 	@if [ "$$(uname -s)" != Linux ] || [ "$$(id -u)" != 0 ]; then echo "make e2e needs Linux and root, for network namespaces; the other tests are: make unit race deploy-test" >&2; exit 1; fi
+	@[ "$(E2E_PACKAGES)" != ./... ] || ./.ci/tools browser
 	cd e2e && $(GO) vet ./... && E2E=1 $(GO) test -p 1 -timeout 60m $(E2E_PACKAGES)
 
 # Go modules of their own, with Helm and the libraries for images: a change of Pierhead
