@@ -42,7 +42,7 @@ func TestSleepAndTimers(t *testing.T) {
 	onBoth(t, 1, func(t *testing.T, e *Engine) {
 		l := e.Loops()[0]
 		on(l, func() {
-			start := time.Now()
+			start := l.Now() // from which timers count
 			var log []string
 			note := func(a any) { log = append(log, a.(string)) }
 			l.AfterFunc(30*time.Millisecond, note, "30")
