@@ -37,6 +37,7 @@ func runSlow(args []string) error {
 	flags := flag.NewFlagSet("slow", flag.ExitOnError)
 	n := flags.Int("clients", 1000, "slow clients of each kind")
 	rounds := flags.Int("rounds", 3, "rounds of honest requests in calm, beside the slow clients, and in calm again")
+	flags.StringVar(binary, "binary", "", "the pierhead to measure; empty: build it")
 	d := flags.Duration("slice", 3*time.Second, "how long each lasts")
 	flags.Parse(args)
 	b, err := newBench(context.Background())
@@ -188,9 +189,10 @@ type slowClients struct {
 	said *bufio.Scanner
 }
 
-// startSlow returns when all of them hold their connections.
+// startSlow returns when all of them hold their connections. They give way to the honest
+// load, with which they share a core: it is the proxy that they may hinder.
 func startSlow(b *bench, kind int, addr string, n int) (*slowClients, error) {
-	c := &slowClients{cmd: exec.CommandContext(b.ctx, b.self, "slowclients", addr, strconv.Itoa(n), strconv.Itoa(kind))}
+	c := &slowClients{cmd: exec.CommandContext(b.ctx, "nice", "-n", "19", b.self, "slowclients", addr, strconv.Itoa(n), strconv.Itoa(kind))}
 	c.cmd.Stderr = os.Stderr
 	in, err := c.cmd.StdinPipe()
 	if err != nil {

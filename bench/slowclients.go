@@ -56,8 +56,8 @@ func serveSlow(args []string) error {
 		return errors.New("ADDRESS NUMBER KIND are wanted")
 	}
 	n, err := strconv.Atoi(args[1])
-	if err != nil {
-		return err
+	if err != nil || n < 1 {
+		return fmt.Errorf("number %q: must be 1 at least", args[1])
 	}
 	which, err := strconv.Atoi(args[2])
 	if err != nil || which < 0 || which >= len(slowKinds) {
@@ -76,18 +76,16 @@ func serveSlow(args []string) error {
 		defer close(ended)
 		io.Copy(io.Discard, os.Stdin)
 	}()
-	tick := time.NewTicker(time.Second / 20) // a twentieth of them at a time
+	tick := time.NewTicker(time.Second / time.Duration(n)) // one after the other: nothing comes in bursts
 	defer tick.Stop()
-	for turn := 0; ; turn++ {
+	for next := 0; ; next = (next + 1) % n {
 		select {
 		case <-ended:
 			fmt.Println("lost", kind.lost(conns))
 			return nil
 		case <-tick.C:
 		}
-		for i := turn % 20; i < n; i += 20 {
-			kind.goOn(conns[i])
-		}
+		kind.goOn(conns[next])
 	}
 }
 
