@@ -35,6 +35,7 @@ var (
 	mInFlight   = newMetric("pierhead_requests_in_flight", "gauge", "controller", "Requests being served.")
 	mDropped    = newMetric("pierhead_access_log_dropped_total", "counter", "controller", "Access log lines dropped since the log could not be written fast enough.")
 	mConns      = newMetric("pierhead_connections", "gauge", "", "Client connections of all controllers.")
+	mIdle       = newMetric("pierhead_connections_idle", "gauge", "", "Of those, the ones that wait for a request and can make room at max-worker-connections; those of HTTP/3 do not count.")
 	mAccepted   = newMetric("pierhead_connections_accepted_total", "counter", "", "Client connections accepted.")
 	mTurnedAway = newMetric("pierhead_connections_refused_total", "counter", "reason", "Client connections closed at once: for want of memory (memory), or over max-worker-connections where no connection was idle (limit), or over max-connections-per-client (client). Those of memory and limit are not counted as accepted.")
 	mMadeRoom   = newMetric("pierhead_connections_idle_closed_total", "counter", "", "Client connections without a request that were closed to make room for others at max-worker-connections.")
@@ -185,6 +186,7 @@ func (k *collector) collectEnds(send sender) {
 	r := k.c.runs
 	n := r.listeners.Counts()
 	send(mConns, float64(n.Active))
+	send(mIdle, float64(n.Idle))
 	send(mAccepted, float64(n.Accepted))
 	for reason, n := range n.Refused {
 		send(mTurnedAway, float64(n), reason)

@@ -25,13 +25,15 @@ func (k *conn) idle(is bool) {
 		return
 	}
 	l := k.raw.Loop()
-	list := &k.socket.crowd.idle[l.Index()]
+	list, n := &k.socket.crowd.idle[l.Index()], &k.socket.set.loops[l.Index()].idle
 	if is {
 		k.since = max(1, int64(l.Now().Sub(start)))
 		list.add(k)
+		n.Store(n.Load() + 1)
 	} else {
 		list.remove(k)
 		k.since = 0
+		n.Store(n.Load() - 1)
 	}
 }
 

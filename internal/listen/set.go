@@ -97,7 +97,8 @@ type member interface {
 // loopConns is the connections of one loop. Only that loop touches them.
 type loopConns struct {
 	open map[member]struct{}
-	_    [56]byte
+	idle atomic.Int64 // how many of them wait for a request; read by everybody
+	_    [48]byte
 }
 
 // New returns an empty Set on an engine.

@@ -25,10 +25,10 @@ func TestIdleMakesRoom(t *testing.T) {
 		defer close(goOn)
 		s := proxytest.Start(t, cfg, []model.EndpointSet{proxytest.Endpoints("app", app)}, kind)
 		const get = "GET %s HTTP/1.1\r\nHost: h.test\r\n\r\n"
-		served := func(c *client) *client {
+		served := func(c *client, idle int64) *client {
 			c.send(get, "/")
 			c.want("GET", 200, "*")
-			s.Engine.Round() // whatever is idle from now on is so for a shorter time
+			rests(t, s, idle)
 			return c
 		}
 		busy := dial(t, s.Addr("http"))
@@ -37,11 +37,12 @@ func TestIdleMakesRoom(t *testing.T) {
 		head := dial(t, s.Addr("http"))
 		head.send("GET / HTTP/1.1\r\n")
 		await(t, func() bool { return s.Listeners.Counts().Reading == 1 })
-		first := served(dial(t, s.Addr("http")))
-		second := served(overTLS(t, s.Addr("https")))
+		first := served(dial(t, s.Addr("http")), 1)
+		second := served(overTLS(t, s.Addr("https")), 2)
 		third := overHTTP2(t, s, "/")
-		fourth := served(dial(t, s.Addr("http")))
-		served(first) // is idle for the shortest time now
+		rests(t, s, 3)
+		fourth := served(dial(t, s.Addr("http")), 4)
+		served(first, 4) // is idle for the shortest time now
 
 		var late []*client
 		for i, gone := range []func(){second.closed, third.goneAway, fourth.closed, first.closed} {
@@ -80,8 +81,7 @@ func TestSilentMakesRoom(t *testing.T) {
 		var all []*client
 		for i := range 3 {
 			all = append(all, dial(t, s.Addr("http")))
-			awaitActive(t, s, int64(i+1))
-			s.Engine.Round()
+			rests(t, s, int64(i+1))
 		}
 		all[1].Close()
 		awaitActive(t, s, 2)
@@ -89,14 +89,22 @@ func TestSilentMakesRoom(t *testing.T) {
 			c := dial(t, s.Addr("http"))
 			c.send("GET / HTTP/1.1\r\nHost: h.test\r\n\r\n")
 			c.want("GET", 200, "*")
-			s.Engine.Round()
+			rests(t, s, 3)
 		}
 		all[0].closed()
 		all[2].closed()
-		if n := s.Listeners.Counts(); n.MadeRoom != 2 || n.Active != 3 {
+		if n := s.Listeners.Counts(); n.MadeRoom != 2 || n.Active != 3 || n.Idle != 3 {
 			t.Errorf("%+v", n)
 		}
 	})
+}
+
+// rests waits until so many connections wait for a request. Whatever waits from then on
+// does so for a shorter time than they.
+func rests(t *testing.T, s *proxytest.Server, idle int64) {
+	t.Helper()
+	await(t, func() bool { return s.Listeners.Counts().Idle == idle })
+	s.Engine.Round()
 }
 
 // overTLS connects, to speak HTTP/1.1.
@@ -127,17 +135,12 @@ func overHTTP2(t *testing.T, s *proxytest.Server, path string) *framer {
 			t.Fatal(err)
 		}
 		switch fr := fr.(type) {
-		case *http2.SettingsFrame:
-			if !fr.IsAck() {
-				f.WriteSettingsAck()
-			}
 		case *http2.HeadersFrame:
 			ended = fr.StreamEnded()
 		case *http2.DataFrame:
 			ended = fr.StreamEnded()
 		}
 	}
-	s.Engine.Round()
 	return f
 }
 

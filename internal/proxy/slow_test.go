@@ -115,7 +115,7 @@ func TestManySlowClients(t *testing.T) {
 		t.Errorf("%d coroutines are held by %d slow clients", n, clients)
 	}
 	await(t, func() bool { return s.Listeners.Counts().Reading == clients/4 }) // the slow heads are told
-	if n := s.Listeners.Counts().Active; n < clients/2 { // who does not read may have been cut off by now
+	if n := s.Listeners.Counts().Active; n < clients/2 {                       // who does not read may have been cut off by now
 		t.Errorf("%d connections are open, want %d at least: the slow heads and bodies were not held", n, clients/2)
 	}
 }
