@@ -178,7 +178,7 @@ type Upstream struct {
 	Namespace string
 	Service   string
 	Port      string // number or name as the backend has it
-	Protocol  string // "HTTP", "HTTPS", …; "TCP" or "UDP" where only Streams lead
+	Protocol  string // "HTTP", "HTTPS", "H2C" (HTTP/2 without TLS), …; "TCP" or "UDP" where only Streams lead
 	Balancing
 	External  string // name of an ExternalName Service, resolved at run time; else ""
 	ExternalP uint16 // its port
@@ -212,6 +212,8 @@ type Check struct {
 	Healthy   int // good answers in a row after which an endpoint is well again
 	Unhealthy int // failures in a row after which it is not
 	Low, High int // status codes of a good answer
+
+	Service string `json:",omitempty"` // that gRPC endpoints are asked of; "": the server as a whole
 }
 
 // Sticky is cookie affinity of an upstream.

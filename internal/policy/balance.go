@@ -15,7 +15,7 @@ var _ = Register(Unit{
 	Doc: "How requests are spread over endpoints: by affinity, else by upstream-hash-by, else by load-balance. The first Ingress that names a Service decides. " +
 		"Each replica does so for itself. When the endpoints change, upstream-hash-by moves only the requests of those that came or went; " +
 		"when one fails, its requests are tried at the next on the ring. An empty text is a text as any other: its requests all go to one endpoint. " +
-		"ewma forgets in 10 s; what counts is the time to the response head, and a failure for a second at least. " +
+		"ewma forgets in 10 s; what counts is the time to connect and the time to the end of the answer, of whose body 10 s at most, and a failure for a second at least. " +
 		"A new endpoint begins with the mean of the others.",
 	Follows: "ingress-nginx",
 	Keys:    []Key{loadBalance, hashBy, hashSubset, subsetSize},

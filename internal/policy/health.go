@@ -74,6 +74,7 @@ var (
 	checkTimeout   = Within("health-check-timeout", 2*time.Second, 10*time.Millisecond, time.Minute, "2s", "In which connection and response head must come.", global)
 	checkHealthy   = Int("health-check-healthy", 2, 1, 100, "Good answers in a row after which an unhealthy endpoint is used again.", global)
 	checkUnhealthy = Int("health-check-unhealthy", 3, 1, 100, "Failures in a row after which an endpoint gets no requests.", global)
+	checkService   = Text("health-check-grpc-service", "", `[A-Za-z0-9_.\-]+`, "service name", "The service that is asked of with GRPC and GRPCS, in the place of the path; the server as a whole when it is not set.", global)
 	checkStatus    = key("health-check-status", "status or range", statusRange{200, 399}, "200-399", "The status codes of a good answer.", parseStatusRange, []option{global})
 )
 
@@ -81,10 +82,12 @@ var _ = Register(Unit{
 	Name: "health-check",
 	Doc: "Ours; nothing is asked unless health-check-path is set. Kubernetes asks Pods already: this is for what a replica of the controller cannot reach, and for endpoints that are no Pods. " +
 		"GET by HTTP/1.1, over TLS with backend-protocol: HTTPS, on a connection of its own, of each endpoint of a Service port once whatever the number of paths. " +
+		"Endpoints of GRPC and GRPCS are asked by the health checking protocol of gRPC (grpc.health.v1.Health/Check), of a service and not for the path: only SERVING is a good answer, " +
+		"or that the server does not know this protocol. " +
 		"An endpoint is taken for healthy until it was asked. An unhealthy one gets no requests while another one is in use; when none is, all are used, and the log says so. " +
 		"The first Ingress that names a Service decides.",
-	Follows: "nothing; the words are those of other load balancers",
-	Keys:    []Key{checkPath, checkHost, checkInterval, checkTimeout, checkHealthy, checkUnhealthy, checkStatus},
+	Follows: "nothing; the words are those of other load balancers. gRPC health checking protocol",
+	Keys:    []Key{checkPath, checkHost, checkInterval, checkTimeout, checkHealthy, checkUnhealthy, checkStatus, checkService},
 	Apply:   applyCheck,
 	Example: `
 -- annotations --
@@ -92,14 +95,14 @@ pierhead.dev/health-check-path: /healthz
 pierhead.dev/health-check-interval: 5s
 pierhead.dev/health-check-status: 200-299
 -- upstream --
-Check: {/healthz  5s 2s 2 3 200 299}
+Check: {/healthz  5s 2s 2 3 200 299 }
 `,
 })
 
 func applyCheck(d *Draft) {
 	c := &d.res.Upstream.Check
 	if c.Path = checkPath.Get(d); c.Path == "" {
-		for _, k := range []Key{checkHost, checkInterval, checkTimeout, checkHealthy, checkUnhealthy, checkStatus} {
+		for _, k := range []Key{checkHost, checkInterval, checkTimeout, checkHealthy, checkUnhealthy, checkStatus, checkService} {
 			if _, own := d.own[k.decl()]; own {
 				d.Warn(k, "nothing is asked without health-check-path", "set health-check-path, for example to /healthz")
 			}
@@ -110,10 +113,19 @@ func applyCheck(d *Draft) {
 	if !set && grpcBackend.Get(d) {
 		p = "GRPC"
 	}
-	if p != "HTTP" && p != "HTTPS" && p != "AUTO_HTTP" {
-		d.Warn(checkPath, "endpoints of backend-protocol "+p+" are not asked: health checks speak HTTP/1.1", "remove it, or ask only for the Ingresses of other protocols")
+	switch {
+	case p == "FCGI":
+		d.Warn(checkPath, "endpoints of backend-protocol FCGI are not asked: health checks speak HTTP", "remove it, or ask only for the Ingresses of other protocols")
 		c.Path = ""
 		return
+	case !strings.HasPrefix(p, "GRPC") && checkService.Own(d):
+		d.Warn(checkService, "endpoints of backend-protocol "+p+" are asked for the path", "remove it, or set backend-protocol: GRPC")
+	case !strings.HasPrefix(p, "GRPC"):
+	case checkStatus.Own(d):
+		d.Warn(checkStatus, "endpoints of backend-protocol "+p+" are asked by the health checking protocol of gRPC, whose good answer is SERVING", "remove it")
+		fallthrough
+	default:
+		c.Service = checkService.Get(d)
 	}
 	c.Host, c.Interval, c.Timeout = checkHost.Get(d), checkInterval.Get(d), checkTimeout.Get(d)
 	c.Healthy, c.Unhealthy = checkHealthy.Get(d), checkUnhealthy.Get(d)

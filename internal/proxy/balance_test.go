@@ -88,6 +88,38 @@ func TestScoredRequests(t *testing.T) {
 	})
 }
 
+// What counts is the time to the end of the answer: a head alone is soon sent.
+func TestScoreOfBody(t *testing.T) {
+	onBoth(t, func(t *testing.T, kind loop.Kind) {
+		goOn := make(chan bool)
+		s := balancedSite(t, kind, model.Balancing{Balance: "ewma"}, app(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "2")
+			io.WriteString(w, "a")
+			http.NewResponseController(w).Flush()
+			<-goOn
+			io.WriteString(w, "b")
+		}))
+		c := dial(t, s.Addr("http"))
+		c.send("GET / HTTP/1.1\r\nHost: h.test\r\n\r\n")
+		begin := time.Now()
+		resp, err := http.ReadResponse(c.r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head := time.Since(begin)
+		<-time.After(2*head + 200*time.Millisecond) // the body takes its time
+		goOn <- true
+		if body, err := io.ReadAll(resp.Body); string(body) != "ab" {
+			t.Fatalf("body %q, %v", body, err)
+		}
+		s.Log.Wait(t, "GET / ")
+		e := s.Upstreams.Pool("app").Snapshot().Endpoints[0]
+		if e.Score <= head.Seconds()+0.1 {
+			t.Errorf("the score is %v s after a head in %v and a body that took 0.2 s more", e.Score, head)
+		}
+	})
+}
+
 // An endpoint whose tries fail in a row is ejected: then no request is tried there.
 func TestEjectedByRequests(t *testing.T) {
 	onBoth(t, func(t *testing.T, kind loop.Kind) {

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"time"
+
 	"github.com/pierhead/pierhead/internal/exchange"
 	"github.com/pierhead/pierhead/internal/upstream"
 )
@@ -11,11 +13,21 @@ func (t *trip) tell(e *upstream.Endpoint, try *exchange.Try) {
 	if try.Err.Source() == exchange.Downstream {
 		return
 	}
-	took := try.Header
-	if took == 0 { // there was no connection
-		took = try.Total
+	t.route.Pool.Tell(e, t.slot.loop.Now(), took(try), failed(try, t.x.Route.Forward.RetryOn))
+}
+
+// longestBody bounds what the body of an answer counts for: how long a stream of events
+// goes on says nothing of its endpoint. It is the time in which scores forget.
+const longestBody = 10 * time.Second
+
+// took is the time that a try counts for, ingress-nginx's: to connect, and from the
+// beginning of that to the end of the answer. A tunnel counts until it was agreed to.
+func took(try *exchange.Try) time.Duration {
+	whole := min(try.Total, try.Header+longestBody)
+	if try.Status == 101 {
+		whole = try.Header
 	}
-	t.route.Pool.Tell(e, t.slot.loop.Now(), took, failed(try, t.x.Route.Forward.RetryOn))
+	return try.Connect + whole
 }
 
 // failed reports whether the endpoint is to blame: for a failure that is not of one

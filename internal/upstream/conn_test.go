@@ -53,6 +53,13 @@ type server struct {
 }
 
 func newServer(t testing.TB, h http.HandlerFunc) *server {
+	t.Helper()
+	return newServerOf(t, h, func(s *httptest.Server) { s.Start() })
+}
+
+// newServerOf is newServer for one that is started in another way.
+func newServerOf(t testing.TB, h http.HandlerFunc, start func(*httptest.Server)) *server {
+	t.Helper()
 	s := &server{closed: make(chan struct{}, 1000)}
 	s.Server = httptest.NewUnstartedServer(h)
 	s.Config.ConnState = func(_ net.Conn, st http.ConnState) {
@@ -63,7 +70,7 @@ func newServer(t testing.TB, h http.HandlerFunc) *server {
 			s.closed <- struct{}{}
 		}
 	}
-	s.Start()
+	start(s.Server)
 	s.addr = netip.MustParseAddrPort(s.Listener.Addr().String())
 	t.Cleanup(s.Close)
 	return s

@@ -20,6 +20,7 @@ type Endpoint struct {
 	digest string      // its key in sticky mode "persistent"
 	keep   *keeper
 	multi  bool               // it speaks HTTP/2
+	grpc   bool               // and gRPC
 	client http2.ClientConfig // likewise
 	gone   atomic.Bool        // it left its pool: no connection is kept any more
 	score  score

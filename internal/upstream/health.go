@@ -96,8 +96,8 @@ type healthCounts struct {
 	ejections, passed, failed atomic.Uint64
 }
 
-// Tell tells how a try at e went, which Pick may learn from: how long the response head
-// took, or that the try failed.
+// Tell tells how a try at e went, which Pick may learn from: how long it took, or
+// that it failed.
 func (p *Pool) Tell(e *Endpoint, at time.Time, took time.Duration, failed bool) {
 	v := p.view.Load()
 	if v.way == byTime {

@@ -15,10 +15,14 @@ import (
 	"github.com/pierhead/pierhead/internal/model"
 )
 
+// H2C is the protocol of endpoints that speak HTTP/2 without TLS, and that alone.
+const H2C = "H2C"
+
 // Pool is one upstream: its endpoints and the choice among them.
 type Pool struct {
 	name     string
 	protocol string
+	multi    bool // endpoints speak HTTP/2
 	grpc     bool
 	set      *Set
 	tls      *tls.Config // nil: plain
@@ -49,6 +53,7 @@ type view struct {
 // newPool makes a pool without endpoints.
 func newPool(s *Set, up *model.Upstream) *Pool {
 	p := &Pool{name: up.Name, protocol: up.Protocol, grpc: strings.HasPrefix(up.Protocol, "GRPC"), set: s}
+	p.multi = p.grpc || up.Protocol == H2C
 	p.picks.Store(uint64(rand.Uint32()))
 	if strings.HasSuffix(up.Protocol, "S") { // HTTPS, GRPCS
 		// Like nginx: no name is sent and no certificate checked unless asked for.
@@ -141,8 +146,9 @@ func (p *Pool) setEndpoints(addrs, draining []netip.AddrPort) {
 		for _, a := range as {
 			e := old[a]
 			if e == nil {
-				if e = newEndpoint(a, p.tls, p.set.keep); p.grpc {
+				if e = newEndpoint(a, p.tls, p.set.keep); p.multi {
 					e.speakHTTP2()
+					e.grpc = p.grpc
 				}
 				fresh = append(fresh, e)
 			}

@@ -2,14 +2,8 @@ package upstream
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"time"
-
-	"github.com/pierhead/pierhead/internal/loop"
-	"github.com/pierhead/pierhead/internal/message"
-	"github.com/pierhead/pierhead/internal/model"
-	"github.com/pierhead/pierhead/internal/wire/http1"
 )
 
 // checks asks the endpoints of a pool how they are: each of them once in an interval, at a
@@ -115,48 +109,9 @@ func (c *checks) post(e *Endpoint, pr *probe) {
 	l := loops[c.turn]
 	l.Post(func() {
 		defer func() { <-pr.asks }()
-		c.judge(e, pr, l.Now(), e.probe(l, &c.rule.Check))
+		c.judge(e, pr, l.Now(), e.ask(l, &c.rule.Check))
 	})
 }
-
-// probe asks once.
-func (e *Endpoint) probe(l *loop.Loop, check *model.Check) error {
-	stream, err := e.open(l, check.Timeout)
-	if err != nil {
-		return err
-	}
-	deadline := l.Now().Add(check.Timeout)
-	stream.SetReadDeadline(deadline)
-	stream.SetWriteDeadline(deadline)
-	c := http1.NewClient(stream)
-	defer c.Close()
-	req := message.Request{Version: message.HTTP11, Method: "GET", Target: check.Path, Host: check.Host}
-	if req.Host == "" {
-		req.Host = e.addr.String()
-	}
-	req.Header.AddKnown(message.UserAgent, "pierhead-health-check")
-	if err := c.WriteHead(&req); err != nil {
-		return err
-	}
-	if err := c.Finish(nil); err != nil {
-		return err
-	}
-	var resp message.Response
-	for range maxInterimOfProbe {
-		if err := c.ReadHead(&resp, req.Method, 16<<10); err != nil {
-			return err
-		}
-		if resp.Status >= 200 {
-			break
-		}
-	}
-	if resp.Status < check.Low || resp.Status > check.High {
-		return fmt.Errorf("status %d", resp.Status)
-	}
-	return nil
-}
-
-const maxInterimOfProbe = 8
 
 // judge counts what came of a question.
 func (c *checks) judge(e *Endpoint, pr *probe, at time.Time, err error) {

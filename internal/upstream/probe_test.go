@@ -19,11 +19,18 @@ var often = model.Check{Path: "/healthz?full", Host: "check.example", Interval: 
 
 // checked returns a pool whose endpoints are asked, and what is told of them.
 func checked(t *testing.T, e *loop.Engine, c model.Check, servers ...*server) (*Set, *Pool, chan HealthChange) {
+	t.Helper()
+	return checkedBy(t, e, "", c, servers...)
+}
+
+// checkedBy is checked for endpoints that speak something else.
+func checkedBy(t *testing.T, e *loop.Engine, protocol string, c model.Check, servers ...*server) (*Set, *Pool, chan HealthChange) {
+	t.Helper()
 	s := NewSet(e.Loops())
 	t.Cleanup(s.Close)
 	told := make(chan HealthChange, 1000)
 	s.Report = func(c HealthChange) { told <- c }
-	s.Apply([]model.Upstream{{Name: "app", Balancing: model.Balancing{Check: c}}}, DefaultKeepAlive)
+	s.Apply([]model.Upstream{{Name: "app", Protocol: protocol, Balancing: model.Balancing{Check: c}}}, DefaultKeepAlive)
 	var set model.EndpointSet
 	set.Upstream = "app"
 	for _, srv := range servers {
