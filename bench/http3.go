@@ -8,12 +8,39 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 )
 
 func init() { loads["http3"] = http3Requests }
+
+// openIdleH3 opens a connection, has one answer and keeps it.
+func openIdleH3(addr string) (io.Closer, error) {
+	tr := &http3.Transport{
+		TLSClientConfig: &tls.Config{ServerName: hostName, InsecureSkipVerify: true},
+		QUICConfig:      &quic.Config{KeepAlivePeriod: 10 * time.Second},
+		Dial: func(ctx context.Context, _ string, tc *tls.Config, qc *quic.Config) (*quic.Conn, error) {
+			return quic.DialAddrEarly(ctx, addr, tc, qc)
+		},
+	}
+	return tr, get128(&http.Client{Transport: tr})
+}
+
+// get128 asks for 128 bytes.
+func get128(c *http.Client) error {
+	resp, err := c.Get("https://" + hostName + "/b/128")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("answered %s", resp.Status)
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
+}
 
 // http3Requests sends requests over HTTP/3, ten at once on each connection: ADDRESS
 // CONNECTIONS DURATION.
@@ -36,17 +63,6 @@ func http3Requests(args []string) (result, error) {
 		}
 		opened++
 		mine := client
-		return func() error {
-			resp, err := mine.Get("https://" + hostName + "/b/128")
-			if err != nil {
-				return err
-			}
-			defer resp.Body.Close()
-			if resp.StatusCode != http.StatusOK {
-				return fmt.Errorf("answered %s", resp.Status)
-			}
-			_, err = io.Copy(io.Discard, resp.Body)
-			return err
-		}, func() {}, nil
+		return func() error { return get128(mine) }, func() {}, nil
 	})
 }

@@ -169,5 +169,6 @@ func workloads() []workload {
 		{name: "idle", what: "a keep-alive connection that waits", unit: "bytes", goal: 600, absolute: true, figure: idle("plain"), who: all(none)},
 		{name: "idle-tls", what: "the same over TLS", unit: "bytes", goal: 16 << 10, absolute: true, figure: idle("tls"), who: all(none)},
 		{name: "idle-h2", what: "the same over HTTP/2", unit: "bytes", figure: idle("h2"), who: all(none)},
+		{name: "idle-h3", what: "the same over HTTP/3", unit: "bytes", base: "caddy", figure: idle("h3"), who: []contestant{{"pierhead", ours, setup{http3: true}}, {"caddy", (*bench).caddy, none}}},
 	}
 }

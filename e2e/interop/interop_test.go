@@ -1,13 +1,15 @@
 // Package interop runs gRPC's own interoperability test, by grpc-go's client and server,
-// through Pierhead: in the clear and over TLS, on both sides. It needs no cluster, and runs
-// with E2E=1; see make e2e.
+// through Pierhead: in the clear and over TLS, on both sides. Pierhead asks that server how
+// it is. It needs no cluster, and runs with E2E=1; see make e2e.
 package interop
 
 import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,7 +42,7 @@ func TestInterop(t *testing.T) {
 	build(ctx, t, "../..", pierhead, "./cmd/pierhead")
 	clear, secure := serve(ctx, t, interop)
 	for protocol, endpoint := range map[string]string{"GRPC": clear, "GRPCS": secure} {
-		plain, tls := up(ctx, t, pierhead, protocol, endpoint)
+		plain, tls, _ := up(ctx, t, pierhead, endpoint, "nginx.ingress.kubernetes.io/backend-protocol: "+protocol)
 		for name, args := range map[string][]string{"in the clear": {"run", plain}, "over TLS": {"run", tls, "tls"}} {
 			t.Run(protocol+" "+name, func(t *testing.T) {
 				out, err := exec.CommandContext(ctx, interop, args...).CombinedOutput()
@@ -48,6 +50,75 @@ func TestInterop(t *testing.T) {
 					t.Errorf("%v, after\n%s", err, out)
 				}
 			})
+		}
+	}
+}
+
+// TestHealth has Pierhead ask grpc-go's own server how it is: the server as a whole, which
+// is well, and a service that is not.
+func TestHealth(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	dir := t.TempDir()
+	interop, pierhead := filepath.Join(dir, "interop"), filepath.Join(dir, "pierhead")
+	build(ctx, t, "../tools/interop", interop, ".")
+	build(ctx, t, "../..", pierhead, "./cmd/pierhead")
+	clear, secure := serve(ctx, t, interop)
+	for protocol, endpoint := range map[string]string{"GRPC": clear, "GRPCS": secure} {
+		for service, want := range map[string]string{
+			"":     `pierhead_upstream_checks_total{result="passed",upstream="default-grpc-80"}`,
+			"sick": `pierhead_upstream_checks_total{result="failed",upstream="default-grpc-80"}`,
+		} {
+			t.Run(protocol+" "+service, func(t *testing.T) {
+				notes := "nginx.ingress.kubernetes.io/backend-protocol: " + protocol + `, pierhead.dev/health-check-path: /, pierhead.dev/health-check-interval: 1s, pierhead.dev/health-check-unhealthy: "1"`
+				inUse := "1"
+				if service != "" {
+					notes, inUse = notes+", pierhead.dev/health-check-grpc-service: "+service, "0"
+				}
+				_, _, admin := up(ctx, t, pierhead, endpoint, notes)
+				m := scrape(ctx, t, admin, want)
+				for name, n := range m {
+					switch {
+					case strings.HasPrefix(name, "pierhead_upstream_checks_total{") && name != want && n != "0":
+						t.Errorf("%s is %s", name, n)
+					case strings.HasPrefix(name, "pierhead_upstream_endpoint_in_use{") && n != inUse:
+						t.Errorf("%s is %s, want %s", name, n, inUse)
+					}
+				}
+			})
+		}
+	}
+}
+
+// scrape waits until a metric counts something and returns all of them.
+func scrape(ctx context.Context, t *testing.T, admin, want string) map[string]string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		req, _ := http.NewRequestWithContext(ctx, "GET", "http://"+admin+"/metrics", nil)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := map[string]string{}
+		for line := range strings.Lines(string(body)) {
+			if name, n, ok := strings.Cut(strings.TrimSpace(line), "} "); ok {
+				m[name+"}"] = n
+			}
+		}
+		if n := m[want]; n != "" && n != "0" {
+			return m
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s counts nothing:\n%s", want, body)
+		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
@@ -93,12 +164,12 @@ func serve(ctx context.Context, t *testing.T, interop string) (clear, secure str
 	return f[0], f[1]
 }
 
-// up starts Pierhead before an endpoint and returns its addresses.
-func up(ctx context.Context, t *testing.T, pierhead, protocol, endpoint string) (plain, tls string) {
+// up starts Pierhead before an endpoint, with annotations, and returns its addresses.
+func up(ctx context.Context, t *testing.T, pierhead, endpoint, annotations string) (plain, tls, admin string) {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(endpoint)
 	file := filepath.Join(t.TempDir(), "grpc.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, manifest, port, protocol), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, manifest, port, annotations), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ports := freePorts(t, 3)
@@ -109,7 +180,7 @@ func up(ctx context.Context, t *testing.T, pierhead, protocol, endpoint string) 
 		c, err := net.Dial("tcp", addr)
 		if err == nil {
 			c.Close()
-			return "127.0.0.1:" + ports[0], addr
+			return "127.0.0.1:" + ports[0], addr, "127.0.0.1:" + ports[2]
 		}
 		select {
 		case <-ctx.Done():
@@ -136,7 +207,7 @@ kind: Ingress
 metadata:
   name: grpc
   namespace: default
-  annotations: {kubernetes.io/ingress.class: nginx, nginx.ingress.kubernetes.io/backend-protocol: %s}
+  annotations: {kubernetes.io/ingress.class: nginx, %s}
 spec: {rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: grpc, port: {number: 80}}}}]}}]}
 `
 

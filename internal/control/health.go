@@ -72,7 +72,15 @@ func (c *Control) withHealth(s *admin.State) *admin.State {
 // healthOf tells what puts endpoints of an upstream out of use, and its bounds.
 func healthOf(up *model.Upstream) string {
 	var rules []string
-	if c := &up.Check; c.Path != "" {
+	switch c := &up.Check; {
+	case c.Path == "":
+	case strings.HasPrefix(up.Protocol, "GRPC"):
+		of := "the server as a whole"
+		if c.Service != "" {
+			of = "service " + c.Service
+		}
+		rules = append(rules, fmt.Sprintf("asked by gRPC's health checks of %s every %s: SERVING is good; out after %d failures, back after %d good answers", of, c.Interval, c.Unhealthy, c.Healthy))
+	default:
 		rules = append(rules, fmt.Sprintf("asked for %s every %s: %d to %d is good; out after %d failures, back after %d good answers", c.Path, c.Interval, c.Low, c.High, c.Unhealthy, c.Healthy))
 	}
 	if up.EjectAfter > 0 {

@@ -36,7 +36,7 @@ var _ = Register(Unit{
 
 var (
 	backendProtocol = Enum("backend-protocol", "HTTP", []string{"HTTP", "HTTPS", "AUTO_HTTP", "GRPC", "GRPCS", "FCGI"},
-		"What is spoken to endpoints. HTTPS and GRPCS do not check their certificate. GRPC and GRPCS are HTTP/2, where request bodies are passed on as they come; a client that speaks gRPC gets errors of Pierhead as grpc-status, with HTTP status 200. The others are not there yet: HTTP/1.1 is spoken.")
+		"What is spoken to endpoints. HTTPS and GRPCS do not check their certificate. GRPC and GRPCS are HTTP/2, where request bodies are passed on as they come; a client that speaks gRPC gets errors of Pierhead as grpc-status, with HTTP status 200. Without it, HTTP/2 without TLS is spoken to a Service port whose appProtocol is kubernetes.io/h2c, unless an Ingress for that port says HTTP; WebSockets go there by HTTP/1.1. The others are not there yet: HTTP/1.1 is spoken.")
 	secureBackends  = Bool("secure-backends", false, "Of 2017: backend-protocol: HTTPS.")
 	grpcBackend     = Bool("grpc-backend", false, "Of 2018: backend-protocol: GRPC.")
 	serviceUpstream = Bool("service-upstream", false, "Send requests to the address of the Service instead of those of its pods.", global)
@@ -57,7 +57,7 @@ var _ = Register(Unit{
 			protocol = "GRPC"
 			d.Warn(grpcBackend, "it is of 2018 and read as backend-protocol: GRPC", "write backend-protocol: GRPC")
 		}
-		u.Protocol, u.ServiceIP = protocol, serviceUpstream.Get(d)
+		u.Protocol, u.Told, u.ServiceIP = protocol, set, serviceUpstream.Get(d)
 		if protocol == "AUTO_HTTP" || protocol == "FCGI" {
 			d.Warn(backendProtocol, notYetWords+": HTTP/1.1 is spoken to endpoints", "")
 		}

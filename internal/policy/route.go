@@ -36,6 +36,7 @@ type Result struct {
 // Upstream is how the services of an Ingress are talked to.
 type Upstream struct {
 	Protocol string // "HTTP", "HTTPS", …
+	Told     bool   // the Ingress says so
 	model.Balancing
 	Sticky    *model.Sticky // nil: none
 	ServiceIP bool          // one endpoint, the service's address, instead of those of its pods

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/pierhead/pierhead/internal/exchange"
@@ -69,6 +70,9 @@ func (t *trip) try(f *exchange.Forward, r *retries) outcome {
 	e, open := r.dead, (*upstream.Endpoint).Dial
 	if r.dead = nil; e == nil {
 		e, open = t.route.Pool.Pick(x), (*upstream.Endpoint).Conn
+	}
+	if t.out.Upgrade != "" && t.route.Pool.H2C() && strings.EqualFold(t.out.Upgrade, "websocket") {
+		open = (*upstream.Endpoint).DialAlone
 	}
 	if e == nil {
 		var o outcome

@@ -131,6 +131,7 @@ func (m *Memo) decide() {
 func (m *Memo) decideLead(l *lead) {
 	first := l.uses[0]
 	b, f, settings := first.src.backends[first.n], &first.src.found[first.n], first.src.settings
+	settings.protocol = l.protocol(f)
 	if sticky := l.sticky(); sticky != nil {
 		settings.sticky = sticky
 	}

@@ -93,7 +93,7 @@ func (r random) change(t testing.TB, o *Objects) {
 
 func (r random) service(namespace, name string) *corev1.Service {
 	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
-	svc.Spec.Ports = []corev1.ServicePort{{Port: pick[int32](r, 80, 81)}}
+	svc.Spec.Ports = []corev1.ServicePort{{Port: pick[int32](r, 80, 81), AppProtocol: pick(r, nil, nil, ptr("kubernetes.io/h2c"), ptr("http"))}}
 	r.some(5, func() {
 		svc.Spec.Ports = append(svc.Spec.Ports, corev1.ServicePort{Name: "other", Port: 81, Protocol: pick(r, corev1.ProtocolTCP, corev1.ProtocolUDP)})
 	})

@@ -62,7 +62,7 @@ func (r random) ingress(name string) *networkingv1.Ingress {
 		"server-alias": {"b.example.com", "alias.example.com", "alias.example.com, other.example.com", "~regex", ""},
 		"use-regex":    {"true"}, "rewrite-target": {"/$1", "/"}, "canary": {"true", "false"}, "auth-type": {"basic", "nonsense"},
 		"auth-secret": {"users", "pair", "missing"}, "limit-rps": {"5", "many"}, "from-to-www-redirect": {"true"}, "upstream-vhost": {"a b"},
-		"default-backend": {"one"}, "ssl-redirct": {"true"}, "enable-websockets": {"true"}, "load-balance": {"ewma"}, "affinity": {"cookie"}, "affinity-mode": {"persistent"}, "ssl-passthrough": {"true"}, "backend-protocol": {"HTTPS", "GRPC"},
+		"default-backend": {"one"}, "ssl-redirct": {"true"}, "enable-websockets": {"true"}, "load-balance": {"ewma"}, "affinity": {"cookie"}, "affinity-mode": {"persistent"}, "ssl-passthrough": {"true"}, "backend-protocol": {"HTTPS", "GRPC", "HTTP"},
 	}
 	for _, key := range slices.Sorted(maps.Keys(notes)) {
 		r.some(8, func() {

@@ -57,6 +57,7 @@ func (m *Memo) unlead(u *upstream) {
 // port say of it.
 type upstreamSettings struct {
 	protocol string
+	told     bool // the Ingress names the protocol
 	model.Balancing
 	sticky   *model.Sticky
 	external bool // ExternalName Services are resolved
@@ -64,7 +65,7 @@ type upstreamSettings struct {
 }
 
 func (s *servers) settings(u policy.Upstream) upstreamSettings {
-	return upstreamSettings{protocol: u.Protocol, Balancing: u.Balancing, sticky: u.Sticky, external: !s.c.DisableExternalName, service: u.ServiceIP}
+	return upstreamSettings{protocol: u.Protocol, told: u.Told, Balancing: u.Balancing, sticky: u.Sticky, external: !s.c.DisableExternalName, service: u.ServiceIP}
 }
 
 // of tells whether an upstream has these settings.
@@ -79,6 +80,7 @@ func (s upstreamSettings) of(u *model.Upstream) bool {
 type found struct {
 	external string // name and port of an ExternalName Service
 	port     uint16
+	h2c      bool         // its port says that HTTP/2 without TLS is spoken there
 	origin   model.Origin // of the Service, or of who names it where there is none
 }
 
@@ -89,6 +91,7 @@ func (b *backend) find(o *Objects, r *report, opt Options, s upstreamSettings) f
 	f.origin = b.at(b.nameField)
 	if svc := o.service(b.service); svc != nil {
 		f.origin = svc.origin
+		f.h2c = b.speaksH2C(r, svc, s)
 	}
 	return f
 }

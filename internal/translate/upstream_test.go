@@ -2,36 +2,49 @@ package translate
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/pierhead/pierhead/internal/model"
 )
 
 // TestSharedService: Ingresses that lead to one Service port. The first that asks for
 // affinity gets it, also when an older one does not ask; each gets the protocol it asks
-// for.
+// for, else that of the port.
 func TestSharedService(t *testing.T) {
 	type asks struct{ host, affinity, mode, protocol string }
 	for _, c := range []struct {
 		name string
+		app  string // appProtocol of the port
 		asks []asks // the oldest first
 		want map[string]string
 	}{
-		{"the same for both", []asks{{host: "a"}, {host: "b"}}, map[string]string{"a": "x-app-80 HTTP ", "b": "x-app-80 HTTP "}},
-		{"a later one asks for affinity", []asks{{host: "a"}, {host: "b", affinity: "cookie"}},
+		{"the same for both", "", []asks{{host: "a"}, {host: "b"}}, map[string]string{"a": "x-app-80 HTTP ", "b": "x-app-80 HTTP "}},
+		{"a later one asks for affinity", "", []asks{{host: "a"}, {host: "b", affinity: "cookie"}},
 			map[string]string{"a": "x-app-80 HTTP balanced", "b": "x-app-80 HTTP balanced"}},
-		{"two modes", []asks{{host: "a", affinity: "cookie", mode: "persistent"}, {host: "b", affinity: "cookie"}},
+		{"two modes", "", []asks{{host: "a", affinity: "cookie", mode: "persistent"}, {host: "b", affinity: "cookie"}},
 			map[string]string{"a": "x-app-80 HTTP persistent", "b": "x-app-80 HTTP persistent"}},
-		{"two protocols", []asks{{host: "a"}, {host: "b", protocol: "HTTPS"}, {host: "c", protocol: "GRPCS"}, {host: "d", protocol: "HTTPS"}},
+		{"two protocols", "", []asks{{host: "a"}, {host: "b", protocol: "HTTPS"}, {host: "c", protocol: "GRPCS"}, {host: "d", protocol: "HTTPS"}},
 			map[string]string{"a": "x-app-80 HTTP ", "b": "x-app-80@default HTTPS ", "c": "x-app-80@default@GRPCS GRPCS ", "d": "x-app-80@default HTTPS "}},
-		{"affinity is of one protocol", []asks{{host: "a"}, {host: "b", protocol: "HTTPS", affinity: "cookie"}},
+		{"affinity is of one protocol", "", []asks{{host: "a"}, {host: "b", protocol: "HTTPS", affinity: "cookie"}},
 			map[string]string{"a": "x-app-80 HTTP ", "b": "x-app-80@default HTTPS balanced"}},
+		{"HTTP/2 by the port", "kubernetes.io/h2c", []asks{{host: "a"}, {host: "b", protocol: "HTTPS"}, {host: "c", affinity: "cookie"}, {host: "d", protocol: "GRPC"}},
+			map[string]string{"a": "x-app-80 H2C balanced", "b": "x-app-80@default HTTPS ", "c": "x-app-80 H2C balanced", "d": "x-app-80@default@GRPC GRPC "}},
+		{"an Ingress says otherwise", "kubernetes.io/h2c", []asks{{host: "a"}, {host: "b", protocol: "HTTP"}}, map[string]string{"a": "x-app-80 HTTP ", "b": "x-app-80 HTTP "}},
+		{"a WebSocket", "kubernetes.io/ws", []asks{{host: "a"}}, map[string]string{"a": "x-app-80 HTTP "}},
+		{"a word that changes nothing", "https", []asks{{host: "a"}}, map[string]string{"a": "x-app-80 HTTP "}},
 	} {
 		o := NewObjects()
-		must(t, o.Add(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: "app"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}, Place{}))
+		port := corev1.ServicePort{Port: 80}
+		if c.app != "" {
+			port.AppProtocol = &c.app
+		}
+		must(t, o.Add(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: "app"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{port}}}, Place{}))
 		for i, a := range c.asks {
 			notes := map[string]string{"kubernetes.io/ingress.class": "nginx"}
 			for key, v := range map[string]string{"affinity": a.affinity, "affinity-mode": a.mode, "backend-protocol": a.protocol} {
@@ -47,7 +60,13 @@ func TestSharedService(t *testing.T) {
 			}
 			must(t, o.Add(in, Place{}))
 		}
-		cfg, _ := Translate(o, Options{Default: &Default{Flags: DefaultFlags()}})
+		cfg, problems := Translate(o, Options{Default: &Default{Flags: DefaultFlags()}})
+		told := slices.ContainsFunc(problems, func(p model.Problem) bool {
+			return p.Field == "spec.ports[0].appProtocol" && p.Severity == model.Info && p.Origin.Kind == "Service"
+		})
+		if want := c.app == appProtocolH2C; told != want {
+			t.Errorf("%s: that another protocol is spoken than by ingress-nginx is told: %v, want %v", c.name, told, want)
+		}
 		ups := map[string]string{}
 		for _, u := range cfg.Upstreams {
 			mode := ""

@@ -89,7 +89,7 @@ func (c *Conn) Put() {
 	}
 	keep := c.endpoint.keep
 	k := keep.settings.Load()
-	if !c.Reusable() || c.endpoint.gone.Load() || k.Max <= 0 ||
+	if !c.Reusable() || c.endpoint.multi || c.endpoint.gone.Load() || k.Max <= 0 ||
 		k.Requests > 0 && c.requests >= k.Requests || k.Life > 0 && c.loop.Now().Sub(c.born) >= k.Life {
 		c.Discard()
 		return

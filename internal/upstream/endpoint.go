@@ -98,6 +98,12 @@ func (e *Endpoint) Dial(l *loop.Loop, fwd *exchange.Forward) (*Conn, error) {
 	if e.multi {
 		return e.stream(l, fwd, true)
 	}
+	return e.DialAlone(l, fwd)
+}
+
+// DialAlone is Dial for a request that HTTP/2 cannot carry: the connection speaks HTTP/1.1
+// also to an endpoint that speaks both. It waits for no other request then.
+func (e *Endpoint) DialAlone(l *loop.Loop, fwd *exchange.Forward) (*Conn, error) {
 	s := e.slot(l)
 	stream, err := e.connect(l, s, fwd)
 	if err != nil {

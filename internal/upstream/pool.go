@@ -15,7 +15,7 @@ import (
 	"github.com/pierhead/pierhead/internal/model"
 )
 
-// H2C is the protocol of endpoints that speak HTTP/2 without TLS, and that alone.
+// H2C is the protocol of endpoints that speak HTTP/2 without TLS.
 const H2C = "H2C"
 
 // Pool is one upstream: its endpoints and the choice among them.
@@ -76,6 +76,9 @@ func newPool(s *Set, up *model.Upstream) *Pool {
 // GRPC reports whether the endpoints speak gRPC, and with it HTTP/2: bodies are streams
 // of messages there, which are passed on as they come.
 func (p *Pool) GRPC() bool { return p.grpc }
+
+// H2C reports whether the endpoints speak HTTP/2 without TLS, for what HTTP/2 can carry.
+func (p *Pool) H2C() bool { return p.multi && !p.grpc }
 
 // Name returns the name of the upstream.
 func (p *Pool) Name() string { return p.name }

@@ -1,6 +1,6 @@
 // Command interop is gRPC's own interoperability test, by grpc-go: "interop serve"
 // prints the addresses of two servers, one in the clear and one with TLS, and serves
-// until its standard input ends; "interop run ADDRESS [tls]" has a client run all cases
+// until its standard input ends, also gRPC's health checks, whose service "sick" is that; "interop run ADDRESS [tls]" has a client run all cases
 // that need no login, against what listens there.
 package main
 
@@ -22,6 +22,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/interop"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 )
@@ -46,6 +48,9 @@ func serve() {
 	} {
 		s := grpc.NewServer(opts...)
 		testgrpc.RegisterTestServiceServer(s, interop.NewTestServer())
+		h := health.NewServer() // which says that the server as a whole is well
+		h.SetServingStatus("sick", healthpb.HealthCheckResponse_NOT_SERVING)
+		healthpb.RegisterHealthServer(s, h)
 		go s.Serve(ln)
 	}
 	fmt.Println(clear.Addr(), secure.Addr())

@@ -55,7 +55,7 @@ func (c *ServerConn) acceptOthers() {
 // other reads one stream in one direction.
 func (c *ServerConn) other(str *quic.ReceiveStream) {
 	defer str.ReleaseStreamCredit()
-	in := &reader{src: str}
+	in := smallReader(str)
 	kind, err := in.number()
 	if err != nil {
 		str.CancelRead(codeStreamCreation)

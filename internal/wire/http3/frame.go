@@ -37,6 +37,12 @@ type reader struct {
 	eof bool // nothing follows what is in buf
 }
 
+// smallSize is the memory of a reader of a stream on which little comes: three of them
+// stay as long as a connection.
+const smallSize = 64
+
+func smallReader(src io.Reader) *reader { return &reader{src: src, buf: make([]byte, 0, smallSize)} }
+
 // fill reads more, keeping what was not taken.
 func (r *reader) fill() error {
 	if r.eof {
