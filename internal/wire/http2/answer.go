@@ -55,12 +55,7 @@ func (s *stream) Write(p []byte) (int, error) {
 	case s.localDone || s.left >= 0 && int64(len(p)) > s.left:
 		return 0, ErrSequence
 	}
-	n, err := s.send(p)
-	if s.left >= 0 {
-		s.left -= int64(n)
-	}
-	s.c.unblock()
-	return n, err
+	return s.write(p)
 }
 
 // Flush does nothing: what was written leaves at the end of the turn anyway.
@@ -94,24 +89,7 @@ func (s *stream) Finish(trailer *message.Header) error {
 
 // WriteLast is Write and then Finish.
 func (s *stream) WriteLast(p []byte, trailer *message.Header) error {
-	if len(p) > 0 {
-		if _, err := s.Write(p); err != nil {
-			return err
-		}
-	}
-	return s.Finish(trailer)
-}
-
-// endStream marks the last frame as the last one, or sends an empty one when that
-// has left.
-func (s *stream) endStream() {
-	c := s.c
-	if s.gen == c.gen {
-		c.out[s.at+4] |= flagEndStream
-		return
-	}
-	c.queue(0, frameData, flagEndStream, s.id)
-	s.sent += headerSize
+	return writeLast(s, p, trailer)
 }
 
 // Abort gives up the answer: the client sees RST_STREAM.
@@ -123,7 +101,7 @@ func (s *stream) Abort(err error) {
 		err = ErrAborted
 	}
 	s.gone, s.goneArg = nil, nil
-	s.c.reset(s, CodeInternal, err)
+	s.c.reset(&s.flow, CodeInternal, err)
 }
 
 // Sent returns how many bytes of this answer went out, head included.

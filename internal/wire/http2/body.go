@@ -15,10 +15,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	for {
 		switch {
 		case s.off < len(s.body):
-			n := copy(p, s.body[s.off:])
-			if s.off += n; s.off == len(s.body) {
-				s.body, s.off = s.body[:0], 0
-			}
+			n := s.takeBody(p)
 			s.consumed(n)
 			return n, nil
 		case s.err != nil:
@@ -56,30 +53,20 @@ func (s *stream) waitBody(p []byte) (int, error) {
 // buffer, which the window bounds.
 func (s *stream) push(p []byte) {
 	s.pace.Got(len(p))
-	if s.toCome > 0 {
-		s.toCome -= int64(len(p))
-	}
 	if s.into != nil && s.off == len(s.body) {
 		n := copy(s.into[s.filled:], p)
 		s.filled += n
 		p = p[n:]
 		s.readWait.wake(nil)
 	}
-	if len(p) == 0 {
-		return
+	if len(p) > 0 {
+		s.add(p)
 	}
-	if s.off > 0 && len(s.body)+len(p) > cap(s.body) && s.off >= len(s.body)/2 {
-		n := copy(s.body, s.body[s.off:])
-		s.body, s.off = s.body[:n], 0
-	}
-	s.body = append(s.body, p...)
 }
 
 // consumed lets the client send n more bytes.
 func (s *stream) consumed(n int) {
-	if s.err == nil {
-		s.grant(n)
-	}
+	s.grant(n)
 	s.c.grant(n)
 }
 
@@ -88,27 +75,4 @@ func (s *stream) dropBody() {
 	n := len(s.body) - s.off
 	s.body, s.off = s.body[:0], 0
 	s.c.grant(n)
-}
-
-// grant lets the client send n more bytes on the stream. It is told when that is
-// worth a frame.
-func (s *stream) grant(n int) {
-	s.owed += int64(n)
-	if s.owed < streamWindow/4 || s.remoteDone {
-		return
-	}
-	s.c.writeWindowUpdate(s.id, s.owed)
-	s.recvWin += s.owed
-	s.owed = 0
-}
-
-// grant lets the client send n more bytes on the connection.
-func (c *ServerConn) grant(n int) {
-	c.owed += int64(n)
-	if c.owed < connWindow/4 || c.dead || c.closing {
-		return
-	}
-	c.writeWindowUpdate(0, c.owed)
-	c.recvWin += c.owed
-	c.owed = 0
 }

@@ -7,7 +7,7 @@ import (
 
 // clientHead is a head or trailer section of an answer while it is decoded.
 type clientHead struct {
-	s       *ClientStream // nil: thrown away
+	s       *ClientStream
 	fields  *message.Header
 	trailer bool
 	bad     bool
@@ -18,66 +18,28 @@ type clientHead struct {
 	length  int64 // Content-Length, or message.Unknown
 }
 
-// onHeaders begins a field block: a head of an answer, or its trailers.
-func (c *ClientConn) onHeaders(f frame, p []byte) error {
-	if f.id == 0 {
-		return &ConnError{CodeProtocol, "HEADERS on stream 0"}
-	}
-	b := block{id: f.id, flags: f.flags}
-	p, err := b.strip(f, p)
-	if err != nil {
-		return err
-	}
-	if f.has(flagEndHeaders) {
-		return c.fieldBlock(&b, p)
-	}
-	b.buf = append([]byte(nil), p...)
-	c.block = b
-	return c.glitch(1)
-}
-
-func (c *ClientConn) onContinuation(f frame, p []byte) error {
-	b := &c.block
-	b.buf = append(b.buf, p...)
-	if len(b.buf) > 2*clientHeadList+maxFrame {
-		return &ConnError{CodeEnhanceYourCalm, "a field block is too large"}
-	}
-	if f.has(flagEndHeaders) {
-		whole := *b
-		c.block = block{}
-		return c.fieldBlock(&whole, whole.buf)
-	}
-	if len(p) < 1024 {
-		return c.glitch(offence)
-	}
-	return nil
-}
-
 // fieldBlock decodes a whole field block and acts on it. Every block is decoded, also
 // one that is thrown away, since it changes the table of HPACK.
-func (c *ClientConn) fieldBlock(b *block, p []byte) error {
-	s := c.find(b.id)
-	h := &c.head
-	*h = clientHead{s: s, length: message.Unknown}
-	if s != nil {
-		if h.fields = &s.head; s.final {
-			h.trailer, h.fields = true, &s.trailer
-		} else {
-			s.head.Reset() // an interim head that nobody has read gives way to the next
+func (c *ClientConn) fieldBlock(b block, p []byte) error {
+	if c.isIdle(b.id) {
+		return &ConnError{CodeProtocol, "HEADERS on an idle stream"}
+	}
+	f := c.streams.find(b.id)
+	if f == nil {
+		if err := c.decode(p, false); err != nil {
+			return err
 		}
-	}
-	c.dec.SetEmitEnabled(s != nil)
-	_, err := c.dec.Write(p)
-	if err == nil {
-		err = c.dec.Close()
-	}
-	switch {
-	case err == hpack.ErrStringLength:
-		return &ConnError{CodeEnhanceYourCalm, "a field is far too long"}
-	case err != nil:
-		return &ConnError{CodeCompression, err.Error()}
-	case s == nil:
 		return c.glitch(1) // it crossed our RST_STREAM
+	}
+	s, h := f.own.(*ClientStream), &c.head
+	*h = clientHead{s: s, fields: &s.head, length: message.Unknown}
+	if s.headCame {
+		h.trailer, h.fields = true, &s.trailer
+	} else {
+		s.head.Reset() // an interim head that nobody has read gives way to the next
+	}
+	if err := c.decode(p, true); err != nil {
+		return err
 	}
 	return c.finishBlock(h, b.flags&flagEndStream != 0)
 }
@@ -88,17 +50,14 @@ func (c *ClientConn) finishBlock(h *clientHead, end bool) error {
 	interim := !h.trailer && h.status < 200
 	switch {
 	case s.remoteDone:
-		s.offend(CodeStreamClosed)
+		return c.offend(&s.flow, CodeStreamClosed)
 	case h.large:
-		s.cancel(CodeCancel, ErrHeadTooLarge)
-		c.remove(s)
+		c.reset(&s.flow, CodeCancel, ErrHeadTooLarge)
 		return nil
 	case h.bad, h.trailer && !end, !h.trailer && h.status == 0, interim && end, h.status == 101:
-		s.offend(CodeProtocol)
-	default:
-		return s.take(h, interim, end)
+		return c.offend(&s.flow, CodeProtocol)
 	}
-	return c.glitch(offence)
+	return s.take(h, interim, end)
 }
 
 // field is what hpack calls for each field.

@@ -21,9 +21,8 @@ func (e *ResetError) Error() string { return "http2: stream reset by the server:
 // and Close concern this request alone. One coroutine may write the request while
 // another reads the answer.
 type ClientStream struct {
-	c   *ClientConn
-	id  uint32
-	err error // why the stream is over before its time
+	flow
+	c *ClientConn
 
 	// The answer.
 	head, trailer message.Header
@@ -32,31 +31,16 @@ type ClientStream struct {
 	size          int
 	fresh         bool            // a head is there that was not read
 	began         bool            // something came
-	final         bool            // the final head came
 	bodyless      bool            // the answer has no body: HEAD, 204, 304
 	asksHead      bool            // the method is HEAD
 	toTrailer     *message.Header // where the reader of the body looks for trailers
-	toCome        int64           // bytes that Content-Length still promises, or message.Unknown
-	recvWin, owed int64
-	body          []byte // what was not read
-	off           int    // of it, what was
-	remoteDone    bool   // END_STREAM was received
-	readWait      waiter
 	readBy        time.Time
 	onReady       func(any)
 	readyArg      any
 
 	// The request.
-	sendWin   int64
-	left      int64  // bytes that Length still promises, or message.Unknown
-	gen       uint32 // of c.out, when the last frame of this stream is still in it ...
-	at        int    // ... at this position
-	bare      bool   // no DATA was sent
-	opened    bool
-	localDone bool // END_STREAM was sent
-	queued    bool // in c.blocked
-	writeWait waiter
-	writeFor  time.Duration
+	opened   bool
+	writeFor time.Duration
 }
 
 var clientStreamPool = sync.Pool{New: func() any { return new(ClientStream) }}
@@ -65,8 +49,7 @@ var clientStreamPool = sync.Pool{New: func() any { return new(ClientStream) }}
 // the stream gives it back.
 func (c *ClientConn) NewStream() *ClientStream {
 	s := clientStreamPool.Get().(*ClientStream)
-	s.c = c
-	s.readWait, s.writeWait = waiter{}, waiter{}
+	s.c, s.own, s.conn = c, s, &c.conn
 	return s
 }
 
@@ -90,36 +73,23 @@ func (s *ClientStream) Free() {
 // Close gives the request up, if it is not complete.
 func (s *ClientStream) Close() error {
 	s.cancel(CodeCancel, loop.ErrClosed)
-	s.c.remove(s)
+	s.c.remove(&s.flow)
 	return nil
 }
 
 // cancel resets a stream that is open.
 func (s *ClientStream) cancel(code ErrCode, err error) {
-	c := s.c
-	if s.opened && s.err == nil && !s.complete() && !c.dead {
-		c.queue(4, frameRSTStream, 0, s.id)
-		c.out = append(c.out, byte(code>>24), byte(code>>16), byte(code>>8), byte(code))
+	if s.opened && !s.complete() {
+		s.c.reset(&s.flow, code, err)
 	}
 	s.fail(err)
 }
 
-// offend resets a stream on which the server broke the protocol.
-func (s *ClientStream) offend(code ErrCode) {
-	s.cancel(code, ErrInvalid)
-	s.c.remove(s)
-}
-
 func (s *ClientStream) complete() bool { return s.localDone && s.remoteDone }
 
-// fail ends the stream before its time. What came of the answer can still be read.
-func (s *ClientStream) fail(err error) {
-	if s.err != nil {
-		return
-	}
-	s.err = err
-	s.readWait.wake(nil)
-	s.writeWait.wake(nil)
+// failed tells who waits. What came of the answer can still be read.
+func (s *ClientStream) failed() {
+	s.wake(nil)
 	s.ready()
 }
 
@@ -142,22 +112,20 @@ func (s *ClientStream) arrived() {
 func (s *ClientStream) take(h *clientHead, interim, end bool) error {
 	s.began = true
 	if h.trailer {
-		s.remoteEnd()
-		return nil
+		return s.c.remoteEnd(&s.flow)
 	}
 	s.fresh, s.status, s.length, s.size = true, h.status, h.length, h.size
 	if interim {
 		s.arrived()
 		return s.c.glitch(1)
 	}
-	s.final = true
+	s.headCame = true
 	s.bodyless = s.asksHead || h.status == 204 || h.status == 304
 	if s.toCome = h.length; s.bodyless {
 		s.toCome = 0
 	}
 	if end {
-		s.remoteEnd()
-		return nil
+		return s.c.remoteEnd(&s.flow)
 	}
 	s.arrived()
 	return nil
@@ -165,40 +133,12 @@ func (s *ClientStream) take(h *clientHead, interim, end bool) error {
 
 // push takes bytes of the body.
 func (s *ClientStream) push(p []byte) {
-	if s.toCome > 0 {
-		s.toCome -= int64(len(p))
-	}
-	if s.off > 0 && len(s.body)+len(p) > cap(s.body) && s.off >= len(s.body)/2 {
-		n := copy(s.body, s.body[s.off:])
-		s.body, s.off = s.body[:n], 0
-	}
-	s.body = append(s.body, p...)
+	s.add(p)
 	s.arrived()
 }
 
-// remoteEnd takes the end of the answer.
-func (s *ClientStream) remoteEnd() {
-	if s.toCome > 0 {
-		s.offend(CodeProtocol)
-		return
-	}
-	s.remoteDone = true
-	s.c.strain.level = max(0, s.c.strain.level-reliefAnswer)
-	s.arrived()
-	if s.localDone {
-		s.c.remove(s)
-	}
-}
-
-// grant lets the server send n more bytes on the stream.
-func (s *ClientStream) grant(n int) {
-	if s.owed += int64(n); s.owed < clientWindow/4 || s.remoteDone || s.err != nil {
-		return
-	}
-	s.c.writeWindowUpdate(s.id, s.owed)
-	s.recvWin += s.owed
-	s.owed = 0
-}
+// patience is how long the server may take nothing.
+func (s *ClientStream) patience() time.Duration { return s.writeFor }
 
 // Ready reports whether something of the answer can be read, an end or an error
 // included.
@@ -226,13 +166,10 @@ func (s *ClientStream) WaitRead() error {
 	return nil
 }
 
-// ring ends waits that took too long.
+// ring ends a wait for the answer that took too long.
 func (s *ClientStream) ring(now time.Time, next *time.Time) {
 	if (s.readWait.task != nil || s.onReady != nil) && expired(s.readBy, now, next) {
 		s.arrived() // the reader looks at its deadline
-	}
-	if s.writeWait.expired(now, next) {
-		s.writeWait.wake(loop.ErrTimeout)
 	}
 }
 
@@ -249,12 +186,12 @@ func (s *ClientStream) ReadHead(r *message.Response, _ string, maxHead int) erro
 	s.fresh = false
 	r.Reset()
 	if maxHead > 0 && s.size > maxHead {
-		s.offend(CodeCancel)
+		s.cancel(CodeCancel, ErrInvalid)
 		return ErrHeadTooLarge
 	}
 	r.Status, r.Length = s.status, s.length
 	r.Header.CopyFrom(&s.head)
-	if !s.final {
+	if !s.headCame {
 		return nil
 	}
 	s.toTrailer = &r.Trailer
@@ -277,12 +214,9 @@ func (s *ClientStream) Read(p []byte) (int, error) {
 			return 0, ErrSequence
 		}
 	}
-	n := copy(p, s.body[s.off:])
-	if s.off += n; s.off == len(s.body) {
-		s.body, s.off = s.body[:0], 0
-		if s.remoteDone {
-			return n, s.end()
-		}
+	n := s.takeBody(p)
+	if s.off == len(s.body) && s.remoteDone {
+		return n, s.end()
 	}
 	s.grant(n)
 	return n, nil

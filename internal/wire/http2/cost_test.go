@@ -45,7 +45,7 @@ func (s *memStream) Close() error                  { return nil }
 func (s *memStream) LocalAddr() netip.AddrPort     { return netip.AddrPort{} }
 func (s *memStream) RemoteAddr() netip.AddrPort    { return netip.AddrPort{} }
 func (s *memStream) Loop() *loop.Loop              { return s.l }
-func (s *memStream) feed(c *ServerConn, p []byte)  { s.in = p; readable(c) }
+func (s *memStream) feed(c *ServerConn, p []byte)  { s.in = p; readable(&c.conn) }
 
 // onLoop runs f in a coroutine of a loop.
 func onLoop(t testing.TB, f func(l *loop.Loop)) {

@@ -72,31 +72,35 @@ func (s *stream) head(r *message.Response, flags uint8) (int, error) {
 		c.out = appendName(c.out, nameContentLength)
 		c.out = appendNumber(c.out, r.Length)
 	}
-	if err := c.fields(&r.Header); err != nil {
+	out, err := appendFields(c.out, &r.Header, false)
+	if err != nil {
 		c.out, c.sized = c.out[:at], sized
 		return 0, err
 	}
+	c.out = out
 	s.endBlock(at)
 	return at, nil
 }
 
 // trailers queues the trailer section, which ends the stream.
-func (s *stream) trailers(t *message.Header) error {
-	c := s.c
+func (s *flow) trailers(t *message.Header) error {
+	c := s.conn
 	c.queue(0, frameHeaders, flagEndHeaders|flagEndStream, s.id)
 	at := len(c.out) - headerSize
-	if err := c.fields(t); err != nil {
+	out, err := appendFields(c.out, t, false)
+	if err != nil {
 		c.out = c.out[:at]
 		return err
 	}
+	c.out = out
 	s.endBlock(at)
 	return nil
 }
 
 // endBlock completes the frame that begins at at, and cuts it in several when it is
 // too large for one.
-func (s *stream) endBlock(at int) {
-	c := s.c
+func (s *flow) endBlock(at int) {
+	c := s.conn
 	n := len(c.out) - at - headerSize
 	if n <= maxFrame {
 		setLength(c.out, at, n)
@@ -118,15 +122,6 @@ func (s *stream) endBlock(at int) {
 		rest = rest[k:]
 		s.sent += int64(headerSize + k)
 	}
-}
-
-// fields appends the fields of a header of an answer.
-func (c *ServerConn) fields(h *message.Header) error {
-	out, err := appendFields(c.out, h, false)
-	if err == nil {
-		c.out = out
-	}
-	return err
 }
 
 // appendFields appends the fields of a header, without those that frame the body or

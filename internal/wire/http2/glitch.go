@@ -2,7 +2,7 @@ package http2
 
 import "time"
 
-// strain is how much trouble a client makes. Floods of frames that bring nothing
+// strain is how much trouble the peer makes. Floods of frames that bring nothing
 // (PING, SETTINGS, PRIORITY, empty DATA and CONTINUATION, needless WINDOW_UPDATEs,
 // resets) cost us work each: every one counts as a glitch. Requests that were
 // answered and bodies that moved take glitches away, and so does time. What is left
@@ -24,8 +24,8 @@ const (
 )
 
 // glitch counts n glitches and answers an error when there are too many.
-func (c *ServerConn) glitch(n int) error {
-	return c.strain.count(n, c.l.Now(), or(c.cfg.limits().Glitches, DefaultLimits.Glitches))
+func (c *conn) glitch(n int) error {
+	return c.strain.count(n, c.l.Now(), or(c.side.limits().Glitches, DefaultLimits.Glitches))
 }
 
 // count counts n glitches, of which limit are too many.
@@ -43,7 +43,7 @@ func (s *strain) count(n int, now time.Time, limit int) error {
 }
 
 // countUpdate counts a WINDOW_UPDATE.
-func (c *ServerConn) countUpdate() error {
+func (c *conn) countUpdate() error {
 	if c.strain.updates > 0 {
 		c.strain.updates--
 		return nil
@@ -52,13 +52,7 @@ func (c *ServerConn) countUpdate() error {
 }
 
 // relieve takes glitches away for useful work.
-func (c *ServerConn) relieve(n int) { c.strain.level = max(0, c.strain.level-n) }
-
-// offend resets a stream on which the client broke the protocol.
-func (c *ServerConn) offend(s *stream, code ErrCode) error {
-	c.reset(s, code, ErrInvalid)
-	return c.glitch(offence)
-}
+func (c *conn) relieve(n int) { c.strain.level = max(0, c.strain.level-n) }
 
 // isPremature reports whether a reset of s that arrives now is one of an attack's
 // kind: soon after the request, before an answer.

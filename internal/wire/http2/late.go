@@ -26,7 +26,7 @@ func (c *ServerConn) resetLate(s *stream) {
 		return
 	}
 	c.noteReset(s.id)
-	c.remove(s)
+	c.remove(&s.flow)
 	s.fail(ErrAborted)
 	if len(c.late) == maxLate {
 		c.writeReset(c.late[0].id, CodeNo)

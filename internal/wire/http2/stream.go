@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pierhead/pierhead/internal/loop"
 	"github.com/pierhead/pierhead/internal/message"
 	"github.com/pierhead/pierhead/internal/wire/pace"
 )
@@ -11,41 +12,22 @@ import (
 // stream is one request with its answer. It is the message.Writer that the Handler
 // gets; its requestBody is the message.Body.
 type stream struct {
+	flow
 	c      *ServerConn
-	id     uint32
 	req    message.Request
 	cookie []byte // what the Cookie field points to when it came in crumbs
 	fault  Fault
 	opened time.Time
 
-	err     error // why the stream is over before its time: everything answers this
 	gone    func(any)
 	goneArg any
 
-	// The request's body.
-	toCome     int64  // bytes that Content-Length still promises, or message.Unknown
-	recvWin    int64  // what the client may send
-	owed       int64  // what was read and not granted anew
-	body       []byte // what the Handler has not read
-	off        int    // of it, what it has
-	into       []byte // where the Handler waits for bytes
-	filled     int    // of into
-	remoteDone bool   // END_STREAM was received
-	expect     bool   // the client waits for a 100
-	readWait   waiter
-	pace       pace.Pace // how it comes
-
-	// The answer.
-	sendWin   int64
-	sent      int64
-	left      int64  // bytes that Length still promises, or message.Unknown
-	gen       uint32 // of c.out, when the last frame of this stream is still in it ...
-	at        int    // ... at this position
-	headSent  bool
-	bodyless  bool // the answer has no body: HEAD, 204, 304
-	localDone bool // END_STREAM was sent
-	queued    bool // in c.blocked
-	writeWait waiter
+	into     []byte    // where the Handler waits for bytes of the body
+	filled   int       // of into
+	expect   bool      // the client waits for a 100
+	pace     pace.Pace // how the body comes
+	headSent bool
+	bodyless bool // the answer has no body: HEAD, 204, 304
 }
 
 // Streams are reused by all connections: what they hold is worth more than their
@@ -54,10 +36,8 @@ var streams = sync.Pool{New: func() any { return new(stream) }}
 
 func newStream(c *ServerConn, id uint32) *stream {
 	s := streams.Get().(*stream)
-	s.c, s.id, s.opened = c, id, c.l.Now()
-	s.recvWin, s.sendWin = streamWindow, c.initWin
-	s.left = message.Unknown
-	s.gen = c.gen - 1
+	s.begin(s, &c.conn, id)
+	s.c, s.opened = c, c.l.Now()
 	return s
 }
 
@@ -88,7 +68,7 @@ func (s *stream) free() {
 
 // start lets the Handler have a request.
 func (c *ServerConn) start(s *stream) {
-	c.streams.add(s)
+	c.streams.add(&s.flow)
 	c.running++
 	c.requests++
 	c.strain.updates += 2
@@ -159,15 +139,10 @@ func (s *stream) answerError() error {
 	return s.Finish(nil)
 }
 
-// fail ends the stream before its time, for a reason that lies outside of its
-// Handler, which is told.
-func (s *stream) fail(err error) {
-	if s.err != nil {
-		return
-	}
-	s.err = err
+// failed tells the Handler that the stream has ended before its time.
+func (s *stream) failed() {
 	s.dropBody()
-	s.wake(err)
+	s.wake(s.err)
 	if f := s.gone; f != nil {
 		arg := s.goneArg
 		s.gone, s.goneArg = nil, nil
@@ -175,10 +150,17 @@ func (s *stream) fail(err error) {
 	}
 }
 
-// wake ends the waits of the Handler.
-func (s *stream) wake(err error) {
-	s.readWait.wake(err)
-	s.writeWait.wake(err)
+// arrived tells the Handler of the end of the request.
+func (s *stream) arrived() { s.readWait.wake(nil) }
+
+// patience is how long a client may take nothing.
+func (s *stream) patience() time.Duration { return s.c.limits().SendTimeout }
+
+// ring ends a wait for the body that took too long.
+func (s *stream) ring(now time.Time, next *time.Time) {
+	if s.readWait.expired(now, next) {
+		s.readWait.wake(loop.ErrTimeout)
+	}
 }
 
 // OnGone has f called when nobody waits for the answer any more.
@@ -188,57 +170,4 @@ func (s *stream) OnGone(f func(any), arg any) {
 		return
 	}
 	s.gone, s.goneArg = f, arg
-}
-
-// reset gives a stream up with RST_STREAM.
-func (c *ServerConn) reset(s *stream, code ErrCode, err error) {
-	if s.err != nil || c.dead {
-		return
-	}
-	if !s.remoteDone {
-		c.noteReset(s.id)
-	}
-	c.writeReset(s.id, code)
-	c.remove(s)
-	s.fail(err)
-}
-
-// remove takes a stream off the list of open ones.
-func (c *ServerConn) remove(s *stream) {
-	if c.data.s == s {
-		c.data.s = nil
-	}
-	c.streams.remove(s.id)
-}
-
-// remoteEnd takes the end of a request.
-func (c *ServerConn) remoteEnd(s *stream) error {
-	if s.toCome > 0 {
-		return c.offend(s, CodeProtocol)
-	}
-	s.remoteDone = true
-	s.readWait.wake(nil)
-	if s.localDone {
-		c.remove(s)
-	}
-	return nil
-}
-
-// wait lets the coroutine wait at w, for at most d when that is not 0.
-func (s *stream) wait(w *waiter, d time.Duration) error {
-	c := s.c
-	w.begin(c.l)
-	if d > 0 {
-		w.until = c.l.Now().Add(d)
-		c.arm(w.until)
-	}
-	return w.end(c.l.Park())
-}
-
-// localEnd notes the end of an answer.
-func (s *stream) localEnd() {
-	s.localDone = true
-	if s.remoteDone {
-		s.c.remove(s)
-	}
 }

@@ -8,7 +8,7 @@ type table []entry
 
 type entry struct {
 	id uint32
-	s  *stream
+	s  *flow
 }
 
 func (t table) index(id uint32) (int, bool) {
@@ -19,7 +19,7 @@ func (t table) index(id uint32) (int, bool) {
 }
 
 // find returns the stream, or nil.
-func (t table) find(id uint32) *stream {
+func (t table) find(id uint32) *flow {
 	if i, ok := t.index(id); ok {
 		return t[i].s
 	}
@@ -27,7 +27,7 @@ func (t table) find(id uint32) *stream {
 }
 
 // add appends a stream, whose ID is higher than all others.
-func (t *table) add(s *stream) { *t = append(*t, entry{s.id, s}) }
+func (t *table) add(s *flow) { *t = append(*t, entry{s.id, s}) }
 
 // remove takes a stream out. The memory goes with the last one.
 func (t *table) remove(id uint32) {
@@ -45,7 +45,7 @@ func (t *table) remove(id uint32) {
 const resetMemory = 128
 
 // noteReset remembers that we reset a stream that the client had not ended.
-func (c *ServerConn) noteReset(id uint32) {
+func (c *conn) noteReset(id uint32) {
 	if len(c.resets) < resetMemory {
 		c.resets = append(c.resets, id)
 		return
@@ -54,4 +54,4 @@ func (c *ServerConn) noteReset(id uint32) {
 	c.oldest = (c.oldest + 1) % resetMemory
 }
 
-func (c *ServerConn) wasReset(id uint32) bool { return slices.Contains(c.resets, id) }
+func (c *conn) wasReset(id uint32) bool { return slices.Contains(c.resets, id) }

@@ -55,7 +55,10 @@ func expired(t, now time.Time, next *time.Time) bool {
 }
 
 // arm makes sure that the connection's timer rings at t or before.
-func (c *ServerConn) arm(t time.Time) {
+func (c *conn) arm(t time.Time) {
+	if c.dead || t.IsZero() {
+		return
+	}
 	if c.timer != nil {
 		if !t.Before(c.timerAt) {
 			return
@@ -68,7 +71,7 @@ func (c *ServerConn) arm(t time.Time) {
 
 // ring cuts short what has taken too long.
 func ring(a any) {
-	c := a.(*ServerConn)
+	c := a.(*conn)
 	c.timer = nil
 	if c.dead {
 		return
@@ -78,19 +81,12 @@ func ring(a any) {
 		c.teardown(c.err)
 		return
 	}
-	if expired(c.drainAt, now, &next) {
-		c.lastGoAway()
-	}
-	c.sendLate(now, false, &next)
+	c.side.ring(now, &next)
 	for _, e := range c.streams {
-		if e.s.readWait.expired(now, &next) {
-			e.s.readWait.wake(loop.ErrTimeout)
-		}
+		e.s.own.ring(now, &next)
 		if e.s.writeWait.expired(now, &next) {
 			e.s.writeWait.wake(loop.ErrTimeout)
 		}
 	}
-	if !next.IsZero() && !c.dead {
-		c.arm(next)
-	}
+	c.arm(next)
 }
