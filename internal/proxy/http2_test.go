@@ -67,27 +67,30 @@ func TestProtocolVersions(t *testing.T) {
 func TestManyStreams(t *testing.T) {
 	onBoth(t, func(t *testing.T, kind loop.Kind) {
 		s := site(t, kind, []string{app(t, echo)}, forward(streamed))
-		b := browser(t, s.Addr("https"), true)
-		var wg sync.WaitGroup
-		for i := range 100 {
-			wg.Add(1)
-			go func() {
-				defer wg.Done()
-				body := strings.Repeat(fmt.Sprintf("%03d", i), 20000)
-				resp, err := b.Post(fmt.Sprintf("https://h.test/%d", i), "", strings.NewReader(body))
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer resp.Body.Close()
-				got, err := io.ReadAll(resp.Body)
-				if want := fmt.Sprintf("POST h.test /%d %s", i, body); string(got) != want || err != nil {
-					t.Errorf("answer %d is %d bytes, %v", i, len(got), err)
-				}
-			}()
-		}
-		wg.Wait()
+		postMany(t, browser(t, s.Addr("https"), true), 100, 20000)
 	})
+}
+
+// postMany sends n requests at one time and looks at what echo answers. Their bodies have
+// three times size bytes.
+func postMany(t *testing.T, b *http.Client, n, size int) {
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			body := strings.Repeat(fmt.Sprintf("%03d", i), size)
+			resp, err := b.Post(fmt.Sprintf("https://h.test/%d", i), "", strings.NewReader(body))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			got, err := io.ReadAll(resp.Body)
+			if want := fmt.Sprintf("POST h.test /%d %s", i, body); string(got) != want || err != nil {
+				t.Errorf("answer %d is %d bytes, %v", i, len(got), err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // TestTwoWays holds that an endpoint may answer piece by piece what it is sent piece
@@ -108,24 +111,30 @@ func TestTwoWays(t *testing.T) {
 				rc.Flush()
 			}
 		})}, forward(streamed))
-		r, w := io.Pipe()
-		resp, err := browser(t, s.Addr("https"), true).Post("https://h.test/", "", r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		in := bufio.NewReader(resp.Body)
-		for i := range 10 {
-			fmt.Fprintf(w, "line %d\n", i)
-			if line, err := in.ReadString('\n'); err != nil || line != fmt.Sprintf("LINE %d\n", i) {
-				t.Fatalf("answer is %q, %v", line, err)
-			}
-		}
-		w.Close()
-		if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil {
-			t.Errorf("end is %q, %v", rest, err)
-		}
+		speakBothWays(t, browser(t, s.Addr("https"), true), "https://h.test/")
 	})
+}
+
+// speakBothWays sends lines to an endpoint that answers each before it gets the next.
+func speakBothWays(t *testing.T, b *http.Client, url string) {
+	t.Helper()
+	r, w := io.Pipe()
+	resp, err := b.Post(url, "", r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	in := bufio.NewReader(resp.Body)
+	for i := range 10 {
+		fmt.Fprintf(w, "line %d\n", i)
+		if line, err := in.ReadString('\n'); err != nil || line != fmt.Sprintf("LINE %d\n", i) {
+			t.Fatalf("answer is %q, %v", line, err)
+		}
+	}
+	w.Close()
+	if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil {
+		t.Errorf("end is %q, %v", rest, err)
+	}
 }
 
 // TestStreamReset holds that a client that gives a stream up ends the request to the

@@ -204,23 +204,7 @@ func TestHTTP3Streams(t *testing.T) {
 			}
 		})}, forward(streamed), forward(func(f *exchange.Forward) { f.RetryOn = 0 }))
 		b := browser3(t, s.Addr("https"))
-		var all sync.WaitGroup
-		for i := range 30 {
-			all.Go(func() {
-				body := strings.Repeat(fmt.Sprintf("%03d", i), 5000)
-				resp, err := b.Post(fmt.Sprintf("https://h.test/%d", i), "", strings.NewReader(body))
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer resp.Body.Close()
-				got, err := io.ReadAll(resp.Body)
-				if want := fmt.Sprintf("POST h.test /%d %s", i, body); string(got) != want || err != nil {
-					t.Errorf("answer %d is %d bytes, %v", i, len(got), err)
-				}
-			})
-		}
-		all.Wait()
+		postMany(t, b, 30, 5000)
 		ctx, cancel := context.WithCancel(context.Background())
 		req, _ := http.NewRequestWithContext(ctx, "GET", "https://h.test/hang", nil)
 		failed := make(chan error, 1)
@@ -230,23 +214,7 @@ func TestHTTP3Streams(t *testing.T) {
 		<-failed
 		<-ended
 		s.Log.Wait(t, `"GET /hang HTTP/3.0" 499 0 `)
-		r, w := io.Pipe()
-		resp, err := b.Post("https://h.test/lines", "", r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		in := bufio.NewReader(resp.Body)
-		for i := range 10 {
-			fmt.Fprintf(w, "line %d\n", i)
-			if line, err := in.ReadString('\n'); err != nil || line != fmt.Sprintf("LINE %d\n", i) {
-				t.Fatalf("answer is %q, %v", line, err)
-			}
-		}
-		w.Close()
-		if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil {
-			t.Errorf("end is %q, %v", rest, err)
-		}
+		speakBothWays(t, b, "https://h.test/lines")
 	})
 }
 

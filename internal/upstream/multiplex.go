@@ -85,12 +85,9 @@ func (m *multiplex) dial(l *loop.Loop, s *slot, fwd *exchange.Forward) (*Conn, e
 func (m *multiplex) leastLoaded(now time.Time) *shared {
 	life := m.e.keep.settings.Load().Life
 	var best *shared
-	for i := 0; i < len(m.conns); i++ {
-		sh := m.conns[i]
+	for _, sh := range m.conns {
 		if life > 0 && now.Sub(sh.born) >= life && !sh.Over() {
-			if sh.Leave(); i >= len(m.conns) || m.conns[i] != sh {
-				i-- // it was closed at once
-			}
+			sh.Leave()
 			continue
 		}
 		if sh.Free() && (best == nil || sh.Streams() < best.Streams()) {
@@ -170,7 +167,7 @@ func closed(arg any) {
 
 // closeAll ends all connections when their requests have ended.
 func (m *multiplex) closeAll() {
-	for _, sh := range slices.Clone(m.conns) {
+	for _, sh := range m.conns {
 		sh.Leave()
 	}
 }

@@ -1,8 +1,6 @@
 package http2
 
 import (
-	"io"
-	"net"
 	"testing"
 	"time"
 
@@ -13,8 +11,8 @@ import (
 
 // askAny sends two requests at once, one of them with a body, and reads what comes, as the
 // proxy does. It returns when both are over.
-func askAny(c *loop.Conn, closed chan<- struct{}) {
-	cfg := &ClientConfig{Idle: func() time.Duration { return time.Minute }, Rested: func(any) {}, Closed: func(any) { close(closed) }}
+func askAny(c *loop.Conn, closed func()) {
+	cfg := &ClientConfig{Idle: func() time.Duration { return time.Minute }, Rested: func(any) {}, Closed: func(any) { closed() }}
 	cc := NewClient(c, cfg, nil)
 	l := c.Loop()
 	for i, method := range []string{"POST", "GET"} {
@@ -76,38 +74,5 @@ func FuzzClient(f *testing.F) {
 		fr.WriteData(3, true, []byte("end"))
 		fr.WriteGoAway(1, 0, nil)
 	}))
-	e, err := loop.New(loop.Goroutines, 1)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { e.Close() })
-	panicked := make(chan any, 1)
-	loop.OnPanic(func(v any, stack []byte) {
-		select {
-		case panicked <- v:
-			println(string(stack))
-		default:
-		}
-	})
-	f.Fuzz(func(t *testing.T, p []byte) {
-		closed := make(chan struct{})
-		near, far := net.Pipe()
-		e.Next().Adopt(far, func(c *loop.Conn) { askAny(c, closed) })
-		go io.Copy(io.Discard, near)
-		near.SetWriteDeadline(time.Now().Add(5 * time.Second))
-		for step := len(p)/3 + 1; len(p) > 0; p = p[min(step, len(p)):] {
-			near.Write(p[:min(step, len(p))])
-		}
-		near.Close()
-		select {
-		case <-closed:
-		case <-time.After(10 * time.Second):
-			t.Fatal("the connection is still open")
-		}
-		select {
-		case v := <-panicked:
-			t.Fatal(v)
-		default:
-		}
-	})
+	fuzzConn(f, "", askAny)
 }

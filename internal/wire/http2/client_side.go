@@ -63,8 +63,11 @@ func (c *ClientConn) wentAway(last uint32) {
 // other takes a frame of a type that only one side may send, or that we do not know,
 // which is allowed.
 func (c *ClientConn) other(f frame, _ []byte) error {
-	if f.kind == framePushPromise {
+	switch f.kind {
+	case framePushPromise:
 		return &ConnError{CodeProtocol, "PUSH_PROMISE was not allowed"}
+	case framePriorityUpdate:
+		return &ConnError{CodeProtocol, "a server sent PRIORITY_UPDATE"}
 	}
 	return c.glitch(1)
 }

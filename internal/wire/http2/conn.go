@@ -44,7 +44,10 @@ type conn struct {
 	ample            bool  // the connection's window is never short: what arrives is granted at once
 	recvWin, owed    int64 // what the peer may send, and what we have to grant it
 	sendWin, initWin int64
-	blocked          []*flow // waiting for sendWin or the queue, first come first
+	blocked          []*flow // waiting for sendWin or the queue, in the order they came
+	turns            uint    // how often one of them had its turn
+	turn             *flow   // which of them it is: it was woken, and nobody sends before it does
+	moved            int64   // bytes of DATA that were queued
 
 	// Writing.
 	out    []byte

@@ -25,6 +25,7 @@ type flow struct {
 	readWait   waiter
 
 	// What goes.
+	priority  priority
 	sendWin   int64
 	sent      int64  // bytes, heads included
 	left      int64  // bytes that Length still promises, or message.Unknown

@@ -17,6 +17,8 @@ const (
 	frameGoAway       = 7
 	frameWindowUpdate = 8
 	frameContinuation = 9
+
+	framePriorityUpdate = 16 // RFC 9218
 )
 
 // The flags that frames carry.
@@ -35,6 +37,7 @@ const (
 	settingInitialWindowSize = 4
 	settingMaxFrameSize      = 5
 	settingMaxHeaderList     = 6
+	settingNoPriorities      = 9 // RFC 9218: those of RFC 7540 are not used
 )
 
 const (

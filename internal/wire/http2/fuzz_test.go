@@ -54,6 +54,14 @@ func FuzzServer(f *testing.F) {
 		fr.WriteSettings(xhttp2.Setting{ID: settingInitialWindowSize, Val: 0}, xhttp2.Setting{ID: settingMaxFrameSize, Val: 1 << 20})
 		fr.WritePriority(5, xhttp2.PriorityParam{StreamDep: 1})
 	}))
+	fuzzConn(f, preface, func(c *loop.Conn, closed func()) {
+		Serve(c, &ServerConfig{Handler: handlerFunc(echo), Closed: func(*ServerConn) { closed() }})
+	})
+}
+
+// fuzzConn has any bytes sent after a greeting to what serves one end of a pipe: it must
+// not panic, and must have closed the connection soon after the other end did.
+func fuzzConn(f *testing.F, greeting string, serve func(c *loop.Conn, closed func())) {
 	e, err := loop.New(loop.Goroutines, 1)
 	if err != nil {
 		f.Fatal(err)
@@ -69,18 +77,18 @@ func FuzzServer(f *testing.F) {
 	})
 	f.Fuzz(func(t *testing.T, p []byte) {
 		closed := make(chan struct{})
-		cfg := &ServerConfig{Handler: handlerFunc(echo), Closed: func(*ServerConn) { close(closed) }}
 		near, far := net.Pipe()
-		e.Next().Adopt(far, func(c *loop.Conn) { Serve(c, cfg) })
+		e.Next().Adopt(far, func(c *loop.Conn) { serve(c, func() { close(closed) }) })
 		go io.Copy(io.Discard, near)
-		near.Write([]byte(preface))
+		near.SetWriteDeadline(time.Now().Add(5 * time.Second))
+		io.WriteString(near, greeting)
 		for step := len(p)/3 + 1; len(p) > 0; p = p[min(step, len(p)):] {
 			near.Write(p[:min(step, len(p))])
 		}
 		near.Close()
 		select {
 		case <-closed:
-		case <-time.After(5 * time.Second):
+		case <-time.After(10 * time.Second):
 			t.Fatal("the connection is still open")
 		}
 		select {

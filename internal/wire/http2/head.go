@@ -25,6 +25,7 @@ type RequestHead struct {
 	regular bool  // another field was seen
 
 	scheme, path, authority, host string
+	priority                      string // the field Priority
 
 	hosts, crumbs int
 	cookie        string // the first crumb
@@ -160,6 +161,9 @@ func (h *RequestHead) plain(name, value string) {
 	case message.Expect:
 		h.Expect = h.Expect || strings.EqualFold(value, "100-continue")
 	default:
+		if name == "priority" {
+			h.priority = value
+		}
 		h.req.Header.Append(known, name, value)
 	}
 }

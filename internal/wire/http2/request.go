@@ -67,6 +67,7 @@ func (c *ServerConn) openStream(b block, p []byte) error {
 		return err
 	}
 	h.Finish(s.bodyOf(b), c.cfg.Scheme)
+	c.prioritize(s, h.priority)
 	s.expect, s.toCome, s.headCame = h.Expect, s.req.Length, true
 	bad, fault := h.Bad != "" || b.self, h.Fault
 	*h = RequestHead{}

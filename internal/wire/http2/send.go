@@ -155,7 +155,7 @@ func (s *flow) send(p []byte) (int, error) {
 			return sent, s.err
 		}
 		n := min(int64(len(p)), maxFrame, s.sendWin, c.sendWin, int64(c.room()))
-		if n <= 0 || turn >= share && len(c.blocked) > 0 {
+		if n <= 0 || c.turn != nil || s.yields(turn) {
 			if err := s.waitTurn(); err != nil {
 				return sent, err
 			}
@@ -201,20 +201,28 @@ func (s *flow) append(p []byte) {
 	s.conn.out = append(s.conn.out, p...)
 	s.sendWin -= n
 	s.conn.sendWin -= n
+	s.conn.moved += n
 	s.sent += n
 }
 
 // waitTurn waits until the stream may try to send again.
 func (s *flow) waitTurn() error {
 	c := s.conn
+	c.unblock() // when it is only another one's turn, or s cannot use its own
 	if s.sendWin > 0 {
 		c.blocked = append(c.blocked, s)
 		s.queued = true
-		c.unblock() // when it was only another one's turn
 	}
+	before := c.moved
 	err := s.wait(&s.writeWait, s.own.patience())
+	if c.turn == s {
+		c.turn = nil
+	}
 	if s.queued {
 		s.leaveQueue()
+		if err == loop.ErrTimeout && c.moved != before {
+			return nil // the peer took what others sent: wait on
+		}
 	}
 	if err == loop.ErrTimeout {
 		c.reset(s, CodeCancel, err)
@@ -236,13 +244,14 @@ func (s *flow) leaveQueue() {
 	}
 }
 
-// unblock lets the first of the blocked streams go on, if it can. Each wakes the
+// unblock lets the next of the blocked streams go on, if it can. Each wakes the
 // next when it has had its share.
 func (c *conn) unblock() {
-	if len(c.blocked) == 0 || c.sendWin <= 0 || c.room() == 0 {
+	if c.turn != nil || len(c.blocked) == 0 || c.sendWin <= 0 || c.room() == 0 {
 		return
 	}
-	s := c.blocked[0]
+	s := c.next()
 	s.leaveQueue()
+	c.turn = s
 	s.writeWait.wake(nil)
 }

@@ -20,6 +20,7 @@ type ServerConn struct {
 	running  int         // handlers at work, also those of streams that were reset
 	max      int         // streams that the client was told it may open
 	requests int
+	wishes   []wish // priorities for streams to come, the oldest first
 
 	draining bool      // the first GOAWAY was sent
 	drainAt  time.Time // when the last GOAWAY follows the first at the latest
@@ -37,6 +38,7 @@ func Serve(s loop.Stream, cfg *ServerConfig) *ServerConn {
 		setting{settingMaxStreams, c.max},
 		setting{settingInitialWindowSize, streamWindow},
 		setting{settingMaxHeaderList, c.maxHeaderList()},
+		setting{settingNoPriorities, 1},
 	)
 	c.read(false)
 	return c
@@ -112,8 +114,11 @@ func (c *ServerConn) resetBy(s *flow, id uint32, _ ErrCode) error {
 }
 
 func (c *ServerConn) setting(id uint16, v uint32) error {
-	if id == settingEnablePush && v > 1 {
+	switch {
+	case id == settingEnablePush && v > 1:
 		return &ConnError{CodeProtocol, "SETTINGS_ENABLE_PUSH is neither 0 nor 1"}
+	case id == settingNoPriorities && v > 1:
+		return &ConnError{CodeProtocol, "SETTINGS_NO_RFC7540_PRIORITIES is neither 0 nor 1"}
 	}
 	return nil
 }
@@ -132,9 +137,12 @@ func (c *ServerConn) wentAway(uint32) { c.parted = true }
 
 // other takes a frame of a type that only one side may send, or that we do not know,
 // which is allowed.
-func (c *ServerConn) other(f frame, _ []byte) error {
-	if f.kind == framePushPromise {
+func (c *ServerConn) other(f frame, p []byte) error {
+	switch f.kind {
+	case framePushPromise:
 		return &ConnError{CodeProtocol, "a client sent PUSH_PROMISE"}
+	case framePriorityUpdate:
+		return c.onPriorityUpdate(f, p)
 	}
 	return c.glitch(1)
 }
