@@ -62,8 +62,8 @@ func onProtocols(t *testing.T, f func(t *testing.T, kind loop.Kind, protocol str
 	})
 }
 
-// TestHTTP2Upstream sends bodies and trailers both ways, from clients of both versions,
-// many at one time over few connections.
+// TestHTTP2Upstream sends bodies both ways, from clients of both versions, many at one
+// time over few connections. Trailers come back, and those of requests stop here.
 func TestHTTP2Upstream(t *testing.T) {
 	onProtocols(t, func(t *testing.T, kind loop.Kind, protocol string, secure bool) {
 		up, conns := app2(t, secure, func(w http.ResponseWriter, r *http.Request) {
@@ -105,8 +105,11 @@ func TestHTTP2Upstream(t *testing.T) {
 					if p := resp.Header.Get("X-Proto"); p != "HTTP/2.0" {
 						t.Errorf("the endpoint was asked by %s", p)
 					}
-					if h2 && (resp.Trailer.Get("X-Came") != "7" || resp.Header.Get("X-TE") != "trailers") {
-						t.Errorf("trailers %v, TE %q at the endpoint", resp.Trailer, resp.Header.Get("X-TE"))
+					if came := resp.Trailer.Get("X-Came"); came != "" {
+						t.Errorf("h2 %v: the endpoint got the trailer %q of the request", h2, came)
+					}
+					if te := resp.Header.Get("X-TE"); h2 && te != "trailers" {
+						t.Errorf("TE is %q at the endpoint", te)
 					}
 				})
 			}

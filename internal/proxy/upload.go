@@ -7,7 +7,6 @@ import (
 
 	"github.com/pierhead/pierhead/internal/exchange"
 	"github.com/pierhead/pierhead/internal/loop"
-	"github.com/pierhead/pierhead/internal/message"
 	"github.com/pierhead/pierhead/internal/upstream"
 )
 
@@ -103,31 +102,17 @@ func (u *upload) pass(p []byte) {
 	}
 }
 
+// finish ends the request. Its trailers stop here, whatever version came in and goes
+// out, as they do in nginx (RFC 9110, section 6.5.1, lets an intermediary discard them):
+// no step has seen them, and an endpoint may take them for fields that only we or the
+// authentication service set. Clients of gRPC send none.
 func (u *upload) finish() {
 	if u.lost {
 		return
 	}
-	if err := u.c.Finish(u.trailer()); err != nil {
+	if err := u.c.Finish(nil); err != nil {
 		u.lost = true
 	}
-}
-
-// trailer returns the trailers that the endpoint gets. They stop here, as they do in
-// nginx: no step has seen them, and an endpoint may take them for fields that only we
-// or the authentication service set. Over HTTP/2, where an endpoint tells them apart,
-// those pass whose names are not in the head.
-func (u *upload) trailer() *message.Header {
-	if !u.c.Multiplexed() {
-		return nil
-	}
-	trailer, head := &u.t.x.In.Trailer, &u.t.out.Header
-	if trailer.Len() > 0 {
-		trailer.DeleteFunc(func(f *message.Field) bool {
-			_, there := head.Lookup(f.Name)
-			return there
-		})
-	}
-	return trailer
 }
 
 // client notes that the body cannot be completed, which ends the exchange: the

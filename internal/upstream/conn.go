@@ -56,9 +56,6 @@ const (
 	ended
 )
 
-// Multiplexed reports whether the request is one of many on an HTTP/2 connection.
-func (c *Conn) Multiplexed() bool { return c.shared != nil }
-
 // Endpoint returns where the connection leads.
 func (c *Conn) Endpoint() *Endpoint { return c.endpoint }
 

@@ -142,7 +142,7 @@ func (e *Endpoint) open(l *loop.Loop, timeout time.Duration) (loop.Stream, error
 	}
 	nc.SetReadDeadline(deadline)
 	nc.SetWriteDeadline(deadline)
-	tc, err := secure(nc, e.tls)
+	tc, err := secure(nc, e.tls, e.multi)
 	if err != nil {
 		nc.Close()
 		return nil, err

@@ -18,7 +18,7 @@ import (
 // script is a server made of bare frames.
 type script struct {
 	*xhttp2.Framer
-	t   *testing.T
+	nc  net.Conn
 	enc bytes.Buffer
 }
 
@@ -32,8 +32,10 @@ func (s *script) head(fields ...string) []byte {
 	return bytes.Clone(s.enc.Bytes())
 }
 
-func (s *script) answer(end bool, fields ...string) {
-	s.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 1, BlockFragment: s.head(fields...), EndHeaders: true, EndStream: end})
+func (s *script) answer(end bool, fields ...string) { s.answerOn(1, end, fields...) }
+
+func (s *script) answerOn(id uint32, end bool, fields ...string) {
+	s.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: s.head(fields...), EndHeaders: true, EndStream: end})
 }
 
 // until reads frames up to one of a type, which it returns.
@@ -62,6 +64,20 @@ type asked struct {
 // askServer sends one request with a body to a server that does what it is told.
 func askServer(t *testing.T, body string, serve func(*script)) (a asked) {
 	t.Helper()
+	talk(t, serve, func(cc *ClientConn) {
+		st := cc.NewStream()
+		a = converse(st, body)
+		cc.l.Sleep(0)
+		a.over, a.free = cc.Err(), cc.Free()
+		st.Free()
+	})
+	return a
+}
+
+// talk connects a client to a server that does what it is told. It returns when both
+// have ended.
+func talk(t *testing.T, serve func(*script), ask func(*ClientConn)) {
+	t.Helper()
 	e, err := loop.New(loop.Goroutines, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +85,7 @@ func askServer(t *testing.T, body string, serve func(*script)) (a asked) {
 	defer e.Close()
 	near, far := net.Pipe()
 	near.SetDeadline(time.Now().Add(20 * time.Second))
-	s := &script{Framer: xhttp2.NewFramer(near, near), t: t}
+	s := &script{Framer: xhttp2.NewFramer(near, near), nc: near}
 	s.AllowIllegalWrites = true
 	served := make(chan struct{})
 	go func() {
@@ -82,17 +98,11 @@ func askServer(t *testing.T, body string, serve func(*script)) (a asked) {
 	done := make(chan struct{})
 	e.Next().Adopt(far, func(c *loop.Conn) {
 		defer close(done)
-		cc := NewClient(c, &ClientConfig{Idle: func() time.Duration { return time.Minute }, Rested: func(any) {}, Closed: func(any) {}}, nil)
-		st := cc.NewStream()
-		a = converse(st, body)
-		c.Loop().Sleep(0)
-		a.over, a.free = cc.Err(), cc.Free()
-		st.Free()
+		ask(NewClient(c, &ClientConfig{Idle: func() time.Duration { return time.Minute }, Rested: func(any) {}, Closed: func(any) {}}, nil))
 		c.Close()
 	})
 	<-done
 	<-served
-	return a
 }
 
 func converse(s *ClientStream, body string) (a asked) {

@@ -45,7 +45,7 @@ func (s *memStream) Close() error                  { return nil }
 func (s *memStream) LocalAddr() netip.AddrPort     { return netip.AddrPort{} }
 func (s *memStream) RemoteAddr() netip.AddrPort    { return netip.AddrPort{} }
 func (s *memStream) Loop() *loop.Loop              { return s.l }
-func (s *memStream) feed(c *ServerConn, p []byte)  { s.in = p; readable(&c.conn) }
+func (s *memStream) feed(c *conn, p []byte)        { s.in = p; readable(c) }
 
 // onLoop runs f in a coroutine of a loop.
 func onLoop(t testing.TB, f func(l *loop.Loop)) {
@@ -104,8 +104,8 @@ func TestAllocations(t *testing.T) {
 				c, s := serveMemory(l, newFixedAnswer())
 				next := makeRequests(tt.path, tt.body)
 				run := func() {
-					s.feed(c, next())
-					s.feed(c, c0WindowUpdate)
+					s.feed(&c.conn, next())
+					s.feed(&c.conn, c0WindowUpdate)
 					l.Sleep(0) // to the end of the turn
 				}
 				for range 100 {
@@ -133,7 +133,7 @@ func serveMemory(l *loop.Loop, h message.Handler) (*ServerConn, *memStream) {
 	lim.Requests = 0
 	s := &memStream{l: l}
 	c := Serve(s, &ServerConfig{Handler: h, Limits: func() *Limits { return &lim }})
-	s.feed(c, append([]byte(preface), conversation(false, func(fr *xhttp2.Framer, block func(...string) []byte) {
+	s.feed(&c.conn, append([]byte(preface), conversation(false, func(fr *xhttp2.Framer, block func(...string) []byte) {
 		fr.WriteSettings()
 		fr.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 1, EndHeaders: true, EndStream: true, BlockFragment: block(
 			":method", "GET", ":scheme", "https", ":path", "/", ":authority", "www.example.com", "user-agent", long(110),
@@ -200,8 +200,8 @@ func BenchmarkRequest(b *testing.B) {
 		next := makeRequests([]byte{0x84}, false)
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			s.feed(c, next())
-			s.feed(c, c0WindowUpdate)
+			s.feed(&c.conn, next())
+			s.feed(&c.conn, c0WindowUpdate)
 			if i%10 == 9 {
 				l.Sleep(0)
 			}

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pierhead/pierhead/internal/message"
 	xhttp2 "golang.org/x/net/http2"
@@ -181,6 +183,38 @@ func TestNothingStarves(t *testing.T) {
 			return
 		}
 	}
+}
+
+// TestWaitingInLine holds that an answer that waits while others of its connection advance
+// is not reset for that.
+func TestWaitingInLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dialBubble(t, &ServerConfig{
+			Limits:  withLimits(func(lim *Limits) { lim.SendTimeout = 3 * time.Second }),
+			Handler: answerPattern(100<<10, 100<<10),
+		})
+		c.ok(c.fr.WriteSettings(xhttp2.Setting{ID: settingInitialWindowSize, Val: maxWindow}))
+		c.headers(1, true, request("GET", "priority", "u=0")...)
+		c.until(xhttp2.FrameData, 1)
+		c.headers(3, true, request("GET", "priority", "u=7")...)
+		synctest.Wait()
+		got := map[uint32]int{}
+		for range 12 {
+			time.Sleep(time.Second)
+			c.ok(c.fr.WriteWindowUpdate(0, 1000))
+			synctest.Wait()
+			for len(c.events) > 0 {
+				e := c.next()
+				if e.err != nil || e.Type == xhttp2.FrameRSTStream {
+					t.Fatalf("%v after %v", e, got)
+				}
+				got[e.StreamID] += len(e.data)
+			}
+		}
+		if got[3] == 0 || got[3] >= got[1] {
+			t.Errorf("the urgent answer had %d bytes, the other %d", got[1], got[3])
+		}
+	})
 }
 
 // TestPriorityErrors holds which PRIORITY_UPDATEs end the connection.

@@ -209,22 +209,22 @@ func (s *flow) append(p []byte) {
 func (s *flow) waitTurn() error {
 	c := s.conn
 	c.unblock() // when it is only another one's turn, or s cannot use its own
-	if s.sendWin > 0 {
+	inLine, before := s.sendWin > 0, c.moved
+	if inLine {
 		c.blocked = append(c.blocked, s)
 		s.queued = true
 	}
-	before := c.moved
 	err := s.wait(&s.writeWait, s.own.patience())
 	if c.turn == s {
 		c.turn = nil
 	}
 	if s.queued {
 		s.leaveQueue()
-		if err == loop.ErrTimeout && c.moved != before {
-			return nil // the peer took what others sent: wait on
-		}
 	}
 	if err == loop.ErrTimeout {
+		if inLine && c.moved != before {
+			return nil // the peer takes what others send: wait on
+		}
 		c.reset(s, CodeCancel, err)
 	}
 	return err
