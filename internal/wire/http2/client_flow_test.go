@@ -141,6 +141,8 @@ func TestClientTornFrame(t *testing.T) {
 	got := askServer(t, "x", func(s *script) {
 		s.WriteSettings()
 		s.until(xhttp2.FrameData)
+		s.WritePing(false, [8]byte{})
+		s.until(xhttp2.FramePing) // the client has nothing to say any more
 		s.answer(false, ":status", "200")
 		s.nc.Write(append(appendFrame(nil, 100, frameData, flagEndStream, 1), "ten bytes."...))
 		s.nc.Close()
@@ -151,6 +153,8 @@ func TestClientTornFrame(t *testing.T) {
 	got = askServer(t, "x", func(s *script) {
 		s.WriteSettings()
 		s.until(xhttp2.FrameData)
+		s.WritePing(false, [8]byte{})
+		s.until(xhttp2.FramePing) // the client has nothing to say any more
 		s.nc.Write(append(appendFrame(nil, 100, frameHeaders, flagEndHeaders, 1), 0x88))
 		s.nc.Close()
 	})
