@@ -60,20 +60,28 @@ func grpcPool(t *testing.T, e *loop.Engine, addr netip.AddrPort) (*Set, *Pool) {
 	return s, s.Pool("app")
 }
 
-// TestEndpointWithoutHTTP2 holds that an endpoint which does not choose h2 is told apart
-// from one that is not there.
+// TestEndpointWithoutHTTP2 holds that an endpoint which does not take h2 is told apart
+// from one that is not there, and that one without ALPN is spoken to.
 func TestEndpointWithoutHTTP2(t *testing.T) {
 	for _, tt := range []struct {
 		protocols []string
 		want      string
-	}{{nil, "chose nothing"}, {[]string{"http/1.1"}, "refused h2"}} {
+	}{{nil, ""}, {[]string{"http/1.1"}, "refused h2"}} {
 		onEngines(t, 1, func(t *testing.T, e *loop.Engine) {
 			addr := tlsListener(t, tt.protocols, func(c net.Conn) { io.Copy(io.Discard, c) })
 			_, p := grpcPool(t, e, addr)
 			l := e.Next()
 			on(l, func() {
 				fwd := testForward
-				_, err := p.Pick(&exchange.Exchange{}).Conn(l, &fwd)
+				c, err := p.Pick(&exchange.Exchange{}).Conn(l, &fwd)
+				if tt.want == "" {
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					c.Discard()
+					return
+				}
 				if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "GRPCS") {
 					t.Errorf("the error is %v, want %q", err, tt.want)
 				}

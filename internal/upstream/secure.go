@@ -10,8 +10,8 @@ import (
 )
 
 // secure runs a TLS handshake as client on a connection, under its deadlines. With
-// http2 the endpoint must choose HTTP/2 (RFC 9113, section 3.3): whatever else it took
-// the connection for, it would not understand us.
+// http2 the endpoint must choose HTTP/2 (RFC 9113, section 3.3), or nothing: one that
+// knows no ALPN is spoken to as nginx does, and may understand.
 func secure(nc *loop.Conn, cfg *tls.Config, http2 bool) (loop.Stream, error) {
 	tc := tlsconn.Client(nc, cfg)
 	if err := tc.Handshake(); err != nil {
@@ -20,10 +20,7 @@ func secure(nc *loop.Conn, cfg *tls.Config, http2 bool) (loop.Stream, error) {
 		}
 		return nil, err
 	}
-	if chosen := tc.State().NegotiatedProtocol; http2 && chosen != "h2" {
-		if chosen == "" {
-			chosen = "nothing"
-		}
+	if chosen := tc.State().NegotiatedProtocol; http2 && chosen != "h2" && chosen != "" {
 		return nil, notHTTP2(nc, "chose "+chosen)
 	}
 	return tc, nil

@@ -29,13 +29,16 @@ func (t table) find(id uint32) *flow {
 // add appends a stream, whose ID is higher than all others.
 func (t *table) add(s *flow) { *t = append(*t, entry{s.id, s}) }
 
-// remove takes a stream out. The memory goes with the last one.
+// keepStreams is for how many streams the memory is kept when there are none.
+const keepStreams = 16
+
+// remove takes a stream out. Much memory goes with the last one.
 func (t *table) remove(id uint32) {
 	i, ok := t.index(id)
 	if !ok {
 		return
 	}
-	if *t = slices.Delete(*t, i, i+1); len(*t) == 0 && cap(*t) > 8 {
+	if *t = slices.Delete(*t, i, i+1); len(*t) == 0 && cap(*t) > keepStreams {
 		*t = nil
 	}
 }
