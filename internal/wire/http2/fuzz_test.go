@@ -81,7 +81,9 @@ func fuzzConn(f *testing.F, greeting string, serve func(c *loop.Conn, closed fun
 		e.Next().Adopt(far, func(c *loop.Conn) { serve(c, func() { close(closed) }) })
 		go io.Copy(io.Discard, near)
 		near.SetWriteDeadline(time.Now().Add(5 * time.Second))
-		io.WriteString(near, greeting)
+		if greeting != "" { // a pipe passes on that nothing was written
+			io.WriteString(near, greeting)
+		}
 		for step := len(p)/3 + 1; len(p) > 0; p = p[min(step, len(p)):] {
 			near.Write(p[:min(step, len(p))])
 		}
