@@ -24,6 +24,7 @@ var beside = strings.NewReplacer(
 func TestRolesOfRenderings(t *testing.T) {
 	s := kube.EmptySpace(t)
 	for _, name := range []string{"another", "shop"} {
+		s.Kubectl("", "delete", "namespace", name, "--ignore-not-found", "--timeout=2m") // of another test, which does not wait for its end
 		s.Kubectl("", "create", "namespace", name)
 		t.Cleanup(func() { kube.RunKubectl(context.Background(), "", "delete", "namespace", name, "--wait=false") })
 	}
