@@ -23,6 +23,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pierhead/pierhead/e2e/ports"
 )
 
 // host is the name of the page.
@@ -98,10 +100,10 @@ func up(t *testing.T, binary string, app http.Handler) *pierhead {
 	if err := os.WriteFile(file, fmt.Appendf(nil, manifest, at, enc(cert), enc(key), host), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ports := freePorts(t, 3)
-	p := &pierhead{port: ports[1], pin: pin}
-	cmd := exec.Command(binary, "up", "--listen-address", "127.0.0.1", "--http-port", ports[0], "--https-port", ports[1],
-		"--admin-listen", "127.0.0.1:"+ports[2], "--dns-listen", "off", "--configmap", "default/settings", file)
+	free := ports.Free(t, 3)
+	p := &pierhead{port: free[1], pin: pin}
+	cmd := exec.Command(binary, "up", "--listen-address", "127.0.0.1", "--http-port", free[0], "--https-port", free[1],
+		"--admin-listen", "127.0.0.1:"+free[2], "--dns-listen", "off", "--configmap", "default/settings", file)
 	cmd.Stdout, cmd.Stderr = &p.out, &p.out
 	ended := start(t, cmd)
 	for until := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
@@ -258,17 +260,3 @@ spec:
   tls: [{hosts: [%[4]s], secretName: app}]
   rules: [{host: %[4]s, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: app, port: {number: 80}}}}]}}]
 `
-
-func freePorts(t *testing.T, n int) (ports []string) {
-	t.Helper()
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		_, port, _ := net.SplitHostPort(ln.Addr().String())
-		ports = append(ports, port)
-	}
-	return ports
-}

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pierhead/pierhead/e2e/ports"
 )
 
 func TestMain(m *testing.M) {
@@ -170,15 +172,15 @@ func up(ctx context.Context, t *testing.T, pierhead, endpoint, annotations strin
 	if err := os.WriteFile(file, fmt.Appendf(nil, manifest, port, annotations), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ports := freePorts(t, 3)
-	cmd := exec.CommandContext(ctx, pierhead, "up", "--listen-address", "127.0.0.1", "--http-port", ports[0], "--https-port", ports[1], "--admin-listen", "127.0.0.1:"+ports[2], "--dns-listen", "off", file)
+	free := ports.Free(t, 3)
+	cmd := exec.CommandContext(ctx, pierhead, "up", "--listen-address", "127.0.0.1", "--http-port", free[0], "--https-port", free[1], "--admin-listen", "127.0.0.1:"+free[2], "--dns-listen", "off", file)
 	cmd.Stderr = os.Stderr
 	start(ctx, t, cmd)
-	for addr := "127.0.0.1:" + ports[1]; ; {
+	for addr := "127.0.0.1:" + free[1]; ; {
 		c, err := net.Dial("tcp", addr)
 		if err == nil {
 			c.Close()
-			return "127.0.0.1:" + ports[0], addr, "127.0.0.1:" + ports[2]
+			return "127.0.0.1:" + free[0], addr, "127.0.0.1:" + free[2]
 		}
 		select {
 		case <-ctx.Done():
@@ -208,17 +210,3 @@ metadata:
   annotations: {kubernetes.io/ingress.class: nginx, %s}
 spec: {rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: grpc, port: {number: 80}}}}]}}]}
 `
-
-func freePorts(t *testing.T, n int) (ports []string) {
-	t.Helper()
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		_, port, _ := net.SplitHostPort(ln.Addr().String())
-		ports = append(ports, port)
-	}
-	return ports
-}

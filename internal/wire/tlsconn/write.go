@@ -30,12 +30,12 @@ func (c *Conn) Write(p []byte) (int, error) {
 // WriteTwo sends a and then b. When both fit in one record they go in one.
 func (c *Conn) WriteTwo(a, b []byte) error {
 	if len(a)+len(b) > loop.BigSize || len(a) == 0 || len(b) == 0 {
-		last := c.last && len(b) > 0
-		c.last = c.last && !last
+		last := c.last
+		c.last = last && len(b) == 0
 		if _, err := c.Write(a); err != nil {
 			return err
 		}
-		c.last = c.last || last
+		c.last = last
 		_, err := c.Write(b)
 		return err
 	}
